@@ -1,0 +1,1 @@
+//! From an elaborated spec to fused kernels.

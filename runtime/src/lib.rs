@@ -1,0 +1,1 @@
+//! Executors, data, metrics and reports: `Program` -> numbers.
