@@ -1,1 +1,4 @@
-//! Executors, data, metrics and reports: `Program` -> numbers.
+//! Executors, data, metrics and reports of segc: a `Program` becomes numbers, a run becomes a directory.
+
+pub mod data;
+pub mod outcome;

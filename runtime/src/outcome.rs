@@ -1,0 +1,94 @@
+//! What a run finds, as plain data: the run directory and the report are made from this and nothing else.
+
+use crate::data::Frame;
+
+/// The figures of one evaluation.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Measured {
+    /// Name of the `eval` item.
+    pub name: String,
+    /// Name of each value and its mean over the samples.
+    pub values: Vec<(String, f64)>,
+    /// Over how many samples.
+    pub samples: usize,
+    /// Why it was not measured.
+    pub skipped: Option<String>,
+}
+
+/// A curve: means over the images, one point a step.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Curve {
+    /// `cut[1/2].error`.
+    pub name: String,
+    /// The value before step 0, 1, ..
+    pub points: Vec<f64>,
+}
+
+/// What was found for one image; given to the observer as soon as it is known, in the order of the data.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Number in the data.
+    pub index: usize,
+    /// Stem of its file.
+    pub stem: String,
+    /// The mask at the size of the sample, row-major, 0 to 1.
+    pub mask: Vec<f32>,
+    /// Height and width of the mask.
+    pub size: (usize, usize),
+    /// Where it lies in the photograph.
+    pub frame: Frame,
+    /// The sample's image in the range of the pipeline, three planes.
+    pub image: Vec<f32>,
+    /// The range of the pipeline.
+    pub range: (f32, f32),
+    /// Its ground truth at the size of the sample.
+    pub label: Option<Vec<f32>>,
+    /// `eval.value` and this image's figure.
+    pub values: Vec<(String, f64)>,
+    /// What happened: `cut[1/2]: the mask emptied at step 12; the last valid one is kept`.
+    pub notes: Vec<String>,
+}
+
+/// What a whole run found.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The evaluations in the order of the spec.
+    pub measured: Vec<Measured>,
+    /// The curves.
+    pub curves: Vec<Curve>,
+    /// How many images were done.
+    pub images: usize,
+    /// Files left out, with the reason.
+    pub skipped: Vec<(String, String)>,
+    /// Images with something to say: stem and note.
+    pub notes: Vec<(String, String)>,
+    /// Whether a signal stopped the run before its end.
+    pub stopped: bool,
+}
+
+/// Watches a run. All calls come from one thread.
+pub trait Observer {
+    /// `done` of `total` images are done.
+    fn progress(&mut self, done: usize, total: usize);
+    /// An image is done; they come in the order of the data.
+    fn found(&mut self, found: Found) -> Result<(), RunError>;
+    /// Whether to stop after the images at hand.
+    fn stop(&self) -> bool;
+}
+
+/// Why a run ended early. The kinds are those of the exit codes.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RunError {
+    /// The spec or usage is wrong (2).
+    #[error("{0}")]
+    Usage(String),
+    /// The data is unusable (3).
+    #[error("{0}")]
+    Data(String),
+    /// Numbers are not finite (5).
+    #[error("{0}")]
+    Numeric(String),
+    /// The disk or a device fails (6).
+    #[error("{0}")]
+    Environment(String),
+}
