@@ -5,6 +5,9 @@
 //! IO: files come through a [`source::Loader`].
 
 pub mod fault;
+pub mod nearest;
+pub mod params;
+pub mod render;
 pub mod source;
 pub mod spec;
 pub mod syntax;

@@ -1,0 +1,10 @@
+//! What a run asks for beside the spec: variants and single params.
+
+/// `+paper --set size=64` of the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Names of variants, without the `+`. Their order has no meaning.
+    pub variants: Vec<String>,
+    /// Names and values of `--set`, as written. They win over all variants.
+    pub sets: Vec<(String, String)>,
+}
