@@ -43,9 +43,34 @@ pub struct Found {
     pub range: (f32, f32),
     /// Its ground truth at the size of the sample.
     pub label: Option<Vec<f32>>,
+    /// The photograph at its own size ([`crate::data::DataSet::photo`]), for pictures; given with the first [`PICTURES`] images only.
+    pub photo: Option<image::RgbImage>,
     /// `eval.value` and this image's figure.
     pub values: Vec<(String, f64)>,
+    /// What this image adds to each curve: name, and the value before step 0, 1, ... A run's curves are means of these rounded
+    /// numbers in the order of the data, so that a run that was stopped and continued draws the same bits.
+    pub curves: Vec<(String, Vec<f32>)>,
     /// What happened: `cut[1/2]: the mask emptied at step 12; the last valid one is kept`.
+    pub notes: Vec<String>,
+}
+
+/// Of how many images, counted in the order of the data, the report shows pictures.
+pub const PICTURES: usize = 16;
+
+/// What an earlier run that was stopped already found for one image. A session that is given it computes nothing for that image:
+/// it takes values, curves and notes from here and calls [`Observer::kept`] in the place of [`Observer::found`]. If the data's
+/// sample `index` has another stem than this one, the session ignores it and computes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// As in [`Found`].
+    pub index: usize,
+    /// As in [`Found`].
+    pub stem: String,
+    /// As in [`Found`].
+    pub values: Vec<(String, f64)>,
+    /// As in [`Found`].
+    pub curves: Vec<(String, Vec<f32>)>,
+    /// As in [`Found`].
     pub notes: Vec<String>,
 }
 
@@ -72,6 +97,8 @@ pub trait Observer {
     fn progress(&mut self, done: usize, total: usize);
     /// An image is done; they come in the order of the data.
     fn found(&mut self, found: Found) -> Result<(), RunError>;
+    /// The image with this number in the data was done by an earlier run ([`Done`]); in the order of the data, between the others.
+    fn kept(&mut self, index: usize) -> Result<(), RunError>;
     /// Whether to stop after the images at hand.
     fn stop(&self) -> bool;
 }
