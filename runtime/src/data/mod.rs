@@ -1,8 +1,22 @@
 //! Data sets: built-in scenes and folders of images behind one interface.
 
+mod decode;
+mod folder;
+mod outline;
+mod pipeline;
+mod place;
+mod scenes;
+mod texture;
+
 use std::path::PathBuf;
 
 use segc_lang::spec;
+
+use crate::outcome::RunError;
+
+pub use folder::Folder;
+pub use place::place;
+pub use scenes::Scenes;
 
 /// One sample after its pipeline.
 #[derive(Clone, Debug)]
@@ -47,4 +61,15 @@ pub trait DataSet: Send + Sync {
     fn photo(&self, part: spec::Part, index: usize) -> Result<image::RgbImage, Skipped>;
     /// What was left out when the set was opened.
     fn skipped(&self) -> &[Skipped];
+}
+
+/// Opens the data set of a data item. `seed` makes the generated scenes; folders do not use it.
+///
+/// # Errors
+/// [`RunError::Data`] if there is nothing to work on, with what was found and what to do.
+pub fn open(data: &spec::Data, seed: u64) -> Result<Box<dyn DataSet>, RunError> {
+    Ok(match &data.source {
+        spec::Pictures::Scenes { hard } => Box::new(Scenes::new(data, *hard, seed)?),
+        spec::Pictures::Folder { photos, labels } => Box::new(Folder::open(data, photos, labels.as_deref())?),
+    })
 }
