@@ -2,4 +2,8 @@
 
 pub mod data;
 pub mod outcome;
+pub mod record;
 pub mod rng;
+
+/// The version of segc, which is part of a run's identity.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,69 @@
+//! Files of a run directory: written whole under a temporary name, then renamed, so that no final name ever holds half a file.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::outcome::RunError;
+
+/// How much a file must survive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// On the disk before the call returns.
+    Durable,
+    /// Handed to the system; its hash is kept elsewhere, so that a loss is noticed.
+    Quick,
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write(path: &Path, bytes: &[u8], care: Care) -> Result<(), RunError> {
+    let part = part_name(path);
+    let written = fill(&part, bytes, care).and_then(|()| fs::rename(&part, path));
+    written.map_err(|cause| {
+        let _ = fs::remove_file(&part);
+        failed("write", path, &cause)
+    })
+}
+
+/// Makes a folder with its parents.
+pub(super) fn make(path: &Path) -> Result<(), RunError> {
+    fs::create_dir_all(path).map_err(|cause| failed("make the folder", path, &cause))
+}
+
+/// Removes a file or folder if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), RunError> {
+    let gone = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(_) => Ok(()),
+    };
+    gone.map_err(|cause| failed("remove", path, &cause))
+}
+
+/// What went wrong with which path, for the user.
+pub(super) fn failed(action: &str, path: &Path, cause: &std::io::Error) -> RunError {
+    let hint = match cause.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "; free some space and give the same command again: it continues"
+        }
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::NotADirectory => {
+            "; choose a folder that can be written with --out DIR"
+        }
+        _ => "",
+    };
+    RunError::Environment(format!("cannot {action} {}: {cause}{hint}", path.display()))
+}
+
+fn part_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.part"))
+}
+
+fn fill(part: &Path, bytes: &[u8], care: Care) -> std::io::Result<()> {
+    let mut file = File::create(part)?;
+    file.write_all(bytes)?;
+    match care {
+        Care::Durable => file.sync_all(),
+        Care::Quick => Ok(()),
+    }
+}

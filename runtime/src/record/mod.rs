@@ -1,0 +1,289 @@
+//! The run directory and the report, made from what a run finds and nothing else.
+//!
+//! While a run goes on, `unfinished/` holds a journal and the pictures so far; masks are final as soon as they exist. At the end,
+//! or when a signal stops the run, `metrics.jsonl`, `grid.png`, `report.html` and, last, `summary.json` are written. No file holds
+//! times or anything else that differs between equal runs, but for `run.json`, which names the number of threads.
+
+mod chart;
+mod folder;
+mod identity;
+mod journal;
+mod ordered;
+mod pictures;
+mod report;
+mod summary;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use image::ExtendedColorType;
+use sha2::{Digest, Sha256};
+
+use crate::data::place;
+use crate::outcome::{Done, Found, Outcome, PICTURES, RunError};
+use folder::{Care, failed};
+pub use identity::{Identity, Text};
+use journal::{Entry, Journal};
+pub use summary::Summary;
+pub use table::{Table, figure};
+
+/// What `run.json` and the report say of a run beyond its results.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// What decides the results.
+    pub identity: Identity,
+    /// The variants asked for.
+    pub variants: Vec<String>,
+    /// How many threads compute.
+    pub threads: usize,
+    /// What a reader of the report must know: labels let through by `oracle`, data without a split.
+    pub remarks: Vec<String>,
+}
+
+/// What was found at the place of a run.
+#[derive(Debug)]
+pub enum Opened {
+    /// Something is to be computed.
+    Ready(Box<Recorder>),
+    /// The same run was done there before, to its end, and all its files are whole.
+    Complete(Summary),
+}
+
+/// Writes a run directory while the run goes on.
+#[derive(Debug)]
+pub struct Recorder {
+    out: PathBuf,
+    about: About,
+    journal: Journal,
+    /// Whether the folder was made by this run.
+    made: bool,
+    /// What an earlier run found, by number of the image.
+    earlier: BTreeMap<usize, Entry>,
+    /// Lines of `metrics.jsonl` so far, by number of the image.
+    lines: BTreeMap<usize, String>,
+    /// Names of masks that are taken, in lower case: some file systems do not tell cases apart.
+    names: BTreeSet<String>,
+    pictures: Vec<Picture>,
+}
+
+/// A strip of the report.
+#[derive(Debug)]
+struct Picture {
+    stem: String,
+    caption: Option<String>,
+    truth: bool,
+    png: Vec<u8>,
+}
+
+impl Recorder {
+    /// Opens the folder `out` for the run. A folder that holds the same run is continued, one that holds anything else is refused
+    /// (`Usage`) unless `overwrite`, which removes the files of the run that was there and no others.
+    pub fn open(out: &Path, about: About, overwrite: bool) -> Result<Opened, RunError> {
+        let made = !out.exists();
+        folder::make(out)?;
+        if overwrite {
+            clear(out)?;
+        } else if let Some(summary) = inspect(out, &about.identity)? {
+            return Ok(Opened::Complete(summary));
+        }
+        folder::make(&out.join(MASKS))?;
+        folder::make(&out.join(UNFINISHED))?;
+        let (journal, entries) = Journal::open(&out.join(UNFINISHED).join("images.jsonl"))?;
+        folder::write(&out.join(RUN), summary::run_json(&about).as_bytes(), Care::Durable)?;
+        let mut recorder = Recorder {
+            out: out.into(),
+            about,
+            journal,
+            made,
+            earlier: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            names: BTreeSet::new(),
+            pictures: Vec::new(),
+        };
+        recorder.take_over(entries);
+        Ok(Opened::Ready(Box::new(recorder)))
+    }
+
+    /// What an earlier run into this folder found, for the session to keep.
+    pub fn done(&self) -> Vec<Done> {
+        self.earlier.values().map(Entry::done).collect()
+    }
+
+    /// Records an image that an earlier run did.
+    pub fn kept(&mut self, index: usize) -> Result<(), RunError> {
+        let Some(entry) = self.earlier.remove(&index) else {
+            return Err(RunError::Environment(format!("image {index} was to be kept, but {} does not hold it", self.out.display())));
+        };
+        if self.pictures.len() < PICTURES
+            && let Ok(png) = std::fs::read(self.strip_path(index))
+        {
+            self.add_picture(&entry, png);
+        }
+        self.lines.insert(index, summary::line(&entry));
+        Ok(())
+    }
+
+    /// Records an image: its mask at once, under its final name.
+    pub fn found(&mut self, found: &Found) -> Result<(), RunError> {
+        let mask = place(&found.mask, found.size, &found.frame);
+        let name = self.free_name(&found.stem);
+        let path = self.out.join(&name);
+        let unwritten = |cause: image::ImageError| failed("write", &path, &std::io::Error::other(cause));
+        let png = pictures::png(&mask, mask.width(), mask.height(), ExtendedColorType::L8).map_err(unwritten)?;
+        folder::write(&path, &png, Care::Quick)?;
+        let entry = Entry {
+            index: found.index,
+            stem: found.stem.clone(),
+            mask: name,
+            sha256: identity::hex(&Sha256::digest(&png)),
+            values: found.values.iter().map(|(name, value)| (name.clone(), value.is_finite().then_some(*value))).collect(),
+            notes: found.notes.clone(),
+            curves: found.curves.iter().map(|(name, points)| (name.clone(), finite(points))).collect(),
+        };
+        if self.pictures.len() < PICTURES {
+            let truth = found.label.as_ref().map(|label| place(label, found.size, &found.frame));
+            let photo = found.photo.clone().filter(|photo| photo.dimensions() == mask.dimensions());
+            let strip = match photo {
+                Some(photo) => pictures::strip(&photo, &mask, truth.as_ref()),
+                None => pictures::sample_strip(found),
+            };
+            let png = pictures::png(&strip, strip.width(), strip.height(), ExtendedColorType::Rgba8).map_err(unwritten)?;
+            folder::write(&self.strip_path(found.index), &png, Care::Quick)?;
+            self.add_picture(&entry, png);
+        }
+        self.journal.add(&entry)?;
+        self.lines.insert(found.index, summary::line(&entry));
+        Ok(())
+    }
+
+    /// Writes everything else; gives the path of the report. After a stopped run the journal stays, so that it can be continued.
+    pub fn finish(self, outcome: &Outcome) -> Result<PathBuf, RunError> {
+        self.journal.sync()?;
+        let metrics: String = self.lines.values().cloned().chain(summary::curve_lines(&outcome.curves)).collect();
+        folder::write(&self.out.join(METRICS), metrics.as_bytes(), Care::Durable)?;
+        let strips = self.pictures.iter().filter_map(|one| image::load_from_memory(&one.png).ok()).map(|strip| strip.to_rgba8());
+        let grid = pictures::grid(&strips.collect::<Vec<_>>());
+        let path = self.out.join(GRID);
+        let png = pictures::png(&grid, grid.width(), grid.height(), ExtendedColorType::Rgb8);
+        folder::write(&path, &png.map_err(|cause| failed("write", &path, &std::io::Error::other(cause)))?, Care::Durable)?;
+        let report = self.out.join(REPORT);
+        folder::write(&report, report::html(&self.about, outcome, &self.pictures).as_bytes(), Care::Durable)?;
+        let summary = Summary::new(&self.about.identity, outcome);
+        folder::write(&self.out.join(SUMMARY), summary.json().as_bytes(), Care::Durable)?;
+        if !outcome.stopped {
+            drop(self.journal);
+            folder::remove(&self.out.join(UNFINISHED))?;
+        }
+        Ok(report)
+    }
+
+    /// Gives the run up: what was found stays for a later run; a folder in which nothing was found is removed again.
+    pub fn abandon(self) -> Result<(), RunError> {
+        if !self.lines.is_empty() || !self.earlier.is_empty() {
+            return self.journal.sync();
+        }
+        drop(self.journal);
+        clear(&self.out)?;
+        if self.made {
+            // Fails if something else was put there meanwhile, which then stays.
+            let _ = std::fs::remove_dir(&self.out);
+        }
+        Ok(())
+    }
+
+    /// Keeps the entries whose files are whole.
+    fn take_over(&mut self, entries: Vec<Entry>) {
+        let all = entries.into_iter().map(|entry| (entry.index, entry)).collect::<BTreeMap<_, _>>();
+        for (place, (index, entry)) in all.into_iter().enumerate() {
+            let pictured = place >= PICTURES || self.strip_path(index).is_file();
+            if pictured && whole(&self.out.join(&entry.mask), &entry.sha256) {
+                self.names.insert(entry.mask.to_lowercase());
+                self.earlier.insert(index, entry);
+            }
+        }
+    }
+
+    fn strip_path(&self, index: usize) -> PathBuf {
+        self.out.join(UNFINISHED).join(format!("{index}.png"))
+    }
+
+    fn add_picture(&mut self, entry: &Entry, png: Vec<u8>) {
+        let caption = entry.values.first().map(|(name, value)| format!("{name} {}", figure(*value)));
+        let truth = pictures::has_truth(&png);
+        self.pictures.push(Picture { stem: entry.stem.clone(), caption, truth, png });
+    }
+
+    /// `masks/<stem>.png`, with a number behind the stem if another image of the run has it already.
+    fn free_name(&mut self, stem: &str) -> String {
+        let stem = stem.replace(['/', '\\'], "-");
+        let mut name = format!("{MASKS}/{stem}.png");
+        let mut number = 2;
+        while !self.names.insert(name.to_lowercase()) {
+            name = format!("{MASKS}/{stem}-{number}.png");
+            number += 1;
+        }
+        name
+    }
+}
+
+const RUN: &str = "run.json";
+const METRICS: &str = "metrics.jsonl";
+const SUMMARY: &str = "summary.json";
+const MASKS: &str = "masks";
+const GRID: &str = "grid.png";
+const REPORT: &str = "report.html";
+const UNFINISHED: &str = "unfinished";
+
+/// All names of a run directory; the summary first, because it says that the others are whole.
+const OWN: [&str; 7] = [SUMMARY, REPORT, GRID, METRICS, MASKS, UNFINISHED, RUN];
+
+fn clear(out: &Path) -> Result<(), RunError> {
+    OWN.iter().try_for_each(|name| folder::remove(&out.join(name)))
+}
+
+/// Refuses a folder that holds something else; gives the summary if the same run was completed there.
+fn inspect(out: &Path, identity: &Identity) -> Result<Option<Summary>, RunError> {
+    let ways = "Choose another folder with --out DIR, or replace what is there with --overwrite.";
+    let path = out.join(RUN);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return foreign(out, ways).map(|()| None),
+        Err(cause) => return Err(failed("read", &path, &cause)),
+    };
+    let run = serde_json::from_slice(&text).unwrap_or_default();
+    let differences = identity.differences(&run);
+    if !differences.is_empty() {
+        return Err(RunError::Usage(format!("{} holds another run: {}. {ways}", out.display(), differences.join("; "))));
+    }
+    Ok(Summary::read(&out.join(SUMMARY)).filter(|summary| summary.complete && files_whole(out, summary)))
+}
+
+/// Refuses a folder that is not empty and holds no run.
+fn foreign(out: &Path, ways: &str) -> Result<(), RunError> {
+    let entries = std::fs::read_dir(out).map_err(|cause| failed("read", out, &cause))?;
+    let names = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    match names.filter(|name| !name.ends_with(".part")).min() {
+        None => Ok(()),
+        Some(name) => Err(RunError::Usage(format!("{} is not empty ({name}) and holds no run. {ways}", out.display()))),
+    }
+}
+
+fn files_whole(out: &Path, summary: &Summary) -> bool {
+    let Ok(metrics) = std::fs::read_to_string(out.join(METRICS)) else { return false };
+    let mut masks = metrics.lines().filter_map(summary::mask_of).peekable();
+    let some = masks.peek().is_some() || summary.images == 0;
+    some && out.join(GRID).is_file() && out.join(REPORT).is_file() && masks.all(|(mask, hash)| whole(&out.join(mask), &hash))
+}
+
+/// Whether a file is there with the content that was written.
+fn whole(path: &Path, sha256: &str) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| identity::hex(&Sha256::digest(bytes)) == sha256)
+}
+
+fn finite(points: &[f32]) -> Vec<Option<f32>> {
+    points.iter().map(|point| point.is_finite().then_some(*point)).collect()
+}
+
+#[cfg(test)]
+mod tests;
