@@ -1,6 +1,7 @@
 //! Executors, data, metrics and reports of segc: a `Program` becomes numbers, a run becomes a directory.
 
 pub mod data;
+pub mod host;
 pub mod outcome;
 pub mod record;
 pub mod rng;

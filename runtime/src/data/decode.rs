@@ -182,8 +182,7 @@ fn opaque(image: DynamicImage, backdrop: f64) -> DynamicImage {
         D::ImageLuma16(_) => image.to_rgb16().into(),
         D::ImageLumaA8(_) | D::ImageRgba8(_) => laid_on(&image.to_rgba8(), backdrop, |value| value.round() as u8).into(),
         D::ImageLumaA16(_) | D::ImageRgba16(_) => laid_on(&image.to_rgba16(), backdrop, |value| value.round() as u16).into(),
-        // `max` turns what is not a number into 0.
-        other => laid_on(&other.to_rgba32f(), backdrop, |value| value.max(0.0).min(1.0) as f32).into(),
+        other => laid_on(&other.to_rgba32f(), backdrop, |value| if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) as f32 }).into(),
     }
 }
 
@@ -202,7 +201,8 @@ where
 }
 
 fn broken(error: &image::ImageError) -> String {
-    format!("it cannot be decoded ({error}); copy it again or remove it")
+    let said = error.to_string();
+    format!("it is truncated or damaged and cannot be decoded ({}); copy it again or remove it", said.trim())
 }
 
 fn unreadable(error: std::io::Error) -> String {

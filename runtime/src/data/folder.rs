@@ -96,10 +96,10 @@ impl Folder {
         let photo = decode::photo(&entry.photo).map_err(skip(&entry.photo))?;
         let mask = entry.mask.as_ref().map(|file| decode::mask(file).map_err(skip(file))).transpose()?;
         let size = (photo.width(), photo.height());
-        if let (Some(file), Some(mask)) = (&entry.mask, &mask) {
-            if mask.dimensions() != size {
-                return Err(skip(file)(sizes_differ(&entry.photo, size, mask.dimensions())));
-            }
+        if let (Some(file), Some(mask)) = (&entry.mask, &mask)
+            && mask.dimensions() != size
+        {
+            return Err(skip(file)(sizes_differ(&entry.photo, size, mask.dimensions())));
         }
         let (mut pair, mut cut) = (Pair { photo, mask }, Cut::whole(size.0 as usize, size.1 as usize));
         for step in &self.data.steps {

@@ -6,6 +6,8 @@ mod outline;
 mod pipeline;
 mod place;
 mod scenes;
+#[cfg(test)]
+mod tests;
 mod texture;
 
 use std::path::PathBuf;

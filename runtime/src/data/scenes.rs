@@ -87,21 +87,22 @@ impl Scenes {
         let x = |i: f64| (left + i * w / width as f64) / f64::from(self.photo.0);
         let y = |i: f64| (top + i * h / height as f64) / f64::from(self.photo.1);
         let plane = width * height;
-        let (mut image, mut mask) = (vec![0.0; 3 * plane], vec![0.0; plane]);
-        for pixel in 0..plane {
+        let mut image = vec![0.0; 3 * plane];
+        let mut paint = |pixel: usize| {
             let (column, row) = ((pixel % width) as f64, (pixel / width) as f64);
             let quarters = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
             let inside = quarters.iter().filter(|(dx, dy)| scene.outline.contains(x(column + dx), y(row + dy))).count();
             let cover = inside as f64 / 4.0;
             let (u, v) = (x(column + 0.5), y(row + 0.5));
             let (front, back) = (scene.object.at(u, v), scene.background.at(u, v));
-            mask[pixel] = cover as f32;
             for channel in 0..3 {
                 let place = channel * plane + pixel;
                 let clean = cover * front[channel] + (1.0 - cover) * back[channel];
                 image[place] = (clean + NOISE * scene.noise.normal(place as u64)).clamp(0.0, 1.0) as f32;
             }
-        }
+            cover as f32
+        };
+        let mask = (0..plane).map(&mut paint).collect();
         (image, mask)
     }
 }
