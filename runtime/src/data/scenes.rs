@@ -246,7 +246,7 @@ mod tests {
         assert!(set.sample(Part::Test, 500).unwrap_err().why.contains("500"));
         let images = || (0..20).map(|i| set.sample(Part::Train, i).unwrap().image).collect::<Vec<_>>();
         let here = images();
-        let there = std::thread::scope(|scope| scope.spawn(|| images()).join().unwrap());
+        let there = std::thread::scope(|scope| scope.spawn(images).join().unwrap());
         assert_eq!(here, there);
     }
 

@@ -24,7 +24,7 @@ pub fn kmeans(arrays: &[Array], numbers: &[f64]) -> Array {
         }
     }
     let mut border = vec![0usize; count];
-    let on_border = |pixel: &usize| pixel % width == 0 || pixel % width == width - 1 || *pixel < width || pixel / width == height - 1;
+    let on_border = |pixel: &usize| [0, width - 1].contains(&(pixel % width)) || [0, height - 1].contains(&(pixel / width));
     (0..height * width).filter(on_border).for_each(|pixel| border[clusters[pixel]] += 1);
     let object = (0..count).min_by_key(|&cluster| border[cluster]);
     let values = clusters.iter().map(|&cluster| if Some(cluster) == object { 1.0 } else { 0.0 }).collect();
