@@ -7,6 +7,7 @@
 pub mod fault;
 pub mod nearest;
 pub mod params;
+pub mod parse;
 pub mod render;
 pub mod source;
 pub mod spec;
