@@ -197,10 +197,10 @@ impl Listing {
     fn nothing(&self, folder: &Path, param: &str) -> String {
         let found = match self.others.len() {
             0 => "it is empty".to_string(),
-            count => format!("found are only {} ({count} entries; folders inside are not searched)", examples(&self.others)),
+            count => format!("found are only {} ({count} in all; folders inside are not searched)", examples(&self.others)),
         };
         let folder = folder.display();
-        format!("the folder `{folder}` has no pictures: {found}. Set `{param}` to a folder that holds {FORMATS} files")
+        format!("the folder `{folder}` has no pictures: {found}. Set `{param}` to the folder that holds them ({FORMATS})")
     }
 
     fn nothing_usable(&self, folder: &Path, param: &str) -> String {

@@ -50,7 +50,7 @@ impl Scenes {
             Step::SquareCrop | Step::Range { .. } => None,
         });
         let (width, height) = first.unwrap_or((data.size.1, data.size.0));
-        let fault = |why| RunError::Data(format!("data `{}`: the generated scenes have {why}", data.name));
+        let fault = |why| RunError::Data(format!("data `{}`, generated scenes: {why}", data.name));
         let cut = data.steps.iter().try_fold(Cut::whole(width, height), |cut, step| cut.after(step)).map_err(fault)?;
         Ok(Scenes { seed, hard, photo: (width as u32, height as u32), cut, range: range(&data.steps) })
     }

@@ -231,7 +231,7 @@ fn folders_without_pictures_say_what_is_there() {
     gradient(4, 4).save(at("masks/two.png")).unwrap();
     assert!(refused(&at("empty"), None).contains("it is empty"));
     let notes = refused(&at("notes"), None);
-    assert!(notes.contains("`a.txt`, `train` (2 entries; folders inside are not searched)"), "{notes}");
+    assert!(notes.contains("only `a.txt`, `train` (2 in all; folders inside are not searched)"), "{notes}");
     let broken = refused(&at("broken"), None);
     assert!(broken.contains("none of the 1 pictures") && broken.contains("a.png: its content is text"), "{broken}");
     let missing = refused(&at("photo"), None);
@@ -264,4 +264,30 @@ fn samples_do_not_depend_on_threads() {
     let here = all();
     let there = std::thread::scope(|scope| [scope.spawn(all), scope.spawn(all)].map(|thread| thread.join().unwrap()));
     assert_eq!(there, [here.clone(), here]);
+}
+
+#[test]
+fn damaged_bytes_never_bring_a_decoder_down() {
+    let folder = TempDir::new().unwrap();
+    let photo = gradient(24, 17);
+    for format in
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff, ImageFormat::WebP, ImageFormat::Pnm]
+    {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        photo.write_to(&mut bytes, format).unwrap();
+        for sample in 0..40 {
+            let draw = crate::rng::Stream::new(0, "test.damage", crate::rng::Place { sample, ..Default::default() });
+            let mut damaged = bytes.get_ref().clone();
+            // Headers matter most, so every second fault is among the first bytes.
+            let reach = if sample % 2 == 0 { 64 } else { damaged.len() as u64 };
+            for fault in 0..1 + draw.integer(0, 4) {
+                damaged[draw.integer(8 + fault, reach) as usize] = draw.integer(16 + fault, 256) as u8;
+            }
+            let file = folder.path().join("damaged.png");
+            std::fs::write(&file, damaged).unwrap();
+            if let Ok(set) = open(&data(folder.path(), None, square(8), 8), 0) {
+                assert!(set.sample(Part::Whole, 0).map_or_else(|skipped| !skipped.why.is_empty(), |sample| sample.image.len() == 192));
+            }
+        }
+    }
 }
