@@ -268,20 +268,4 @@ mod tests {
         };
         assert!(Scenes::new(&data, true, 0).unwrap_err().to_string().contains("too few"));
     }
-
-    #[test]
-    #[ignore = "writes a picture to look at: SEGC_GRID=FILE.png"]
-    fn grid() {
-        let Ok(file) = std::env::var("SEGC_GRID") else { return };
-        let mut sheet = image::RgbImage::new(12 * 66, 8 * 66);
-        for index in 0..48u32 {
-            let set = scenes(index < 24, square(64), 64);
-            let (x, y) = (i64::from(index % 12 * 66), i64::from(index / 12 * 132));
-            image::imageops::replace(&mut sheet, &set.photo(Part::Test, index as usize).unwrap(), x, y);
-            let label = set.sample(Part::Test, index as usize).unwrap().label.unwrap();
-            let mask = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([(label[(y * 64 + x) as usize] * 255.0) as u8; 3]));
-            image::imageops::replace(&mut sheet, &mask, x, y + 66);
-        }
-        sheet.save(file).unwrap();
-    }
 }
