@@ -1,0 +1,194 @@
+//! The body of one loop, written backwards from what it must leave behind.
+
+use std::collections::HashMap;
+
+use super::{Fuser, Key, REPEAT};
+use crate::graph::{NodeId, Shape};
+use crate::kernel::{Access, Effect, Instruction, Loop, Operand, Scalar, space};
+use crate::ops::Form;
+use crate::tensor::{indices, strides};
+
+/// The loop that computes `roots`. Values of earlier kernels that are too dear to repeat are marked as stored.
+pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> Loop<NodeId> {
+    let mut body = Body { fuser, level: key.0, shape: key.1.clone(), roots, made: Loop::default(), values: HashMap::new() };
+    body.made.space = space(&key.1);
+    for &root in roots {
+        let effect = match body.fuser.form(root) {
+            Form::Reduce(join, over) => {
+                let operand = body.fuser.graph.operands(root)[0];
+                Effect::Reduce { value: body.value(operand), join, result: root, each: over.len() < key.1.len() }
+            }
+            _ => {
+                let value = body.computed(root);
+                Effect::Store(value, body.access(root))
+            }
+        };
+        body.made.effects.push(effect);
+    }
+    body.made
+}
+
+impl Default for Loop<NodeId> {
+    fn default() -> Self {
+        Loop { space: [1, 1, 1], scalars: Vec::new(), body: Vec::new(), effects: Vec::new() }
+    }
+}
+
+struct Body<'a, 'b> {
+    fuser: &'a mut Fuser<'b>,
+    level: usize,
+    shape: Shape,
+    roots: &'a [NodeId],
+    made: Loop<NodeId>,
+    values: HashMap<NodeId, usize>,
+}
+
+/// A view taken apart: its base, the first element, the step along each axis.
+struct Strided {
+    base: NodeId,
+    first: usize,
+    steps: Vec<usize>,
+}
+
+impl Body<'_, '_> {
+    fn operand(&mut self, id: NodeId) -> Operand {
+        match self.scalar(id) {
+            Some(scalar) => Operand::Scalar(self.scalar_number(scalar)),
+            None => Operand::Value(self.value(id)),
+        }
+    }
+
+    fn scalar_number(&mut self, scalar: Scalar<NodeId>) -> usize {
+        let known = self.made.scalars.iter().position(|known| *known == scalar);
+        known.unwrap_or_else(|| {
+            self.made.scalars.push(scalar);
+            self.made.scalars.len() - 1
+        })
+    }
+
+    /// A value that is the same over the whole space.
+    fn scalar(&self, id: NodeId) -> Option<Scalar<NodeId>> {
+        let graph = self.fuser.graph;
+        let scalar = match self.fuser.form(id) {
+            Form::Expand(_) if graph.shape(graph.operands(id)[0]).is_empty() => graph.operands(id)[0],
+            Form::Constant(_) => id,
+            _ if self.shape.is_empty() && (self.fuser.is_view(id) || self.is_ready(id)) => id,
+            _ => return None,
+        };
+        Some(match self.fuser.form(scalar) {
+            Form::Constant(value) => Scalar::Number(value),
+            _ => {
+                let view = self.strided(scalar);
+                match self.fuser.form(view.base) {
+                    Form::Constant(value) => Scalar::Number(value),
+                    _ => Scalar::At(view.base, view.first),
+                }
+            }
+        })
+    }
+
+    fn is_ready(&self, id: NodeId) -> bool {
+        let fuser = &self.fuser;
+        let before = fuser.level[id.index()] < self.level || !fuser.fused && !self.roots.contains(&id);
+        fuser.is_leaf(id) || fuser.stored[id.index()] && before
+    }
+
+    /// Number of the instruction that gives a node's value in this loop.
+    fn value(&mut self, id: NodeId) -> usize {
+        if let Some(&known) = self.values.get(&id) {
+            return known;
+        }
+        if let Some(scalar) = self.scalar(id) {
+            let scalar = self.scalar_number(scalar);
+            return self.push(id, Instruction::Splat(scalar));
+        }
+        let earlier = self.fuser.level[id.index()] < self.level;
+        if earlier && !self.fuser.is_view(id) && !self.is_ready(id) && self.cost(id, REPEAT) > REPEAT {
+            self.fuser.stored[id.index()] = true;
+        }
+        if self.fuser.is_view(id) || self.is_ready(id) {
+            let access = self.access(id);
+            return self.push(id, Instruction::Load(access));
+        }
+        self.computed(id)
+    }
+
+    fn computed(&mut self, id: NodeId) -> usize {
+        if let Some(&known) = self.values.get(&id) {
+            return known;
+        }
+        let operands = self.fuser.graph.operands(id);
+        let instruction = match self.fuser.form(id) {
+            Form::Map(function) => Instruction::Apply(function, operands.into_iter().map(|operand| self.operand(operand)).collect()),
+            Form::Stencil(taps) => {
+                let buffered = self.fuser.is_view(operands[0]) || self.is_ready(operands[0]);
+                if !buffered && taps.iter().all(|tap| tap.down == 0) {
+                    Instruction::RowStencil(self.value(operands[0]), taps)
+                } else {
+                    Instruction::LoadStencil(self.access(operands[0]), taps)
+                }
+            }
+            _ => Instruction::Load(self.access(id)),
+        };
+        self.push(id, instruction)
+    }
+
+    fn push(&mut self, id: NodeId, instruction: Instruction<NodeId>) -> usize {
+        self.made.body.push(instruction);
+        self.values.insert(id, self.made.body.len() - 1);
+        self.made.body.len() - 1
+    }
+
+    /// How many instructions a value takes that is not stored, counted up to a bit more than `most`.
+    fn cost(&self, id: NodeId, most: usize) -> usize {
+        if self.is_ready(id) || self.fuser.is_view(id) || self.values.contains_key(&id) {
+            return 0;
+        }
+        if !self.fuser.is_loop(id) || most == 0 {
+            return most + 1;
+        }
+        let mut total = 1;
+        for operand in self.fuser.graph.operands(id) {
+            if total > most {
+                break;
+            }
+            total += self.cost(operand, most - total);
+        }
+        total
+    }
+
+    fn access(&self, id: NodeId) -> Access<NodeId> {
+        let view = self.strided(id);
+        let shape = self.fuser.graph.shape(id);
+        let (outer, inner) = view.steps.split_at(shape.len().saturating_sub(2));
+        let starts = indices(&shape[..outer.len()]).map(|index| view.first + index.iter().zip(outer).map(|(i, step)| i * step).sum::<usize>());
+        let (rows, columns) = match inner {
+            [rows, columns] => (*rows, *columns),
+            [columns] => (0, *columns),
+            _ => (0, 0),
+        };
+        Access { place: view.base, outer: starts.collect(), rows, columns }
+    }
+
+    fn strided(&self, id: NodeId) -> Strided {
+        let graph = self.fuser.graph;
+        let shape = graph.shape(id);
+        let below = || self.strided(graph.operands(id)[0]);
+        match self.fuser.form(id) {
+            Form::Expand(places) => {
+                let inner = below();
+                let mut steps = vec![0; shape.len()];
+                places.iter().zip(&inner.steps).for_each(|(place, step)| steps[*place] = *step);
+                Strided { steps, ..inner }
+            }
+            Form::Pick(axis, at) => {
+                let mut inner = below();
+                inner.first += at * inner.steps.remove(axis);
+                inner
+            }
+            // Only contiguous values are reshaped: others were copied first.
+            Form::Reshape => Strided { steps: strides(shape), ..below() },
+            _ => Strided { base: id, first: 0, steps: strides(shape) },
+        }
+    }
+}

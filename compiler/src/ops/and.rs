@@ -1,0 +1,5 @@
+//! `a and b`.
+
+use super::elementwise::map_op;
+
+map_op!(And, "and", "`a and b`", (a, b) => f64::from(a != 0.0 && b != 0.0), draws: [Truth, Truth], none: "truth has no slope");

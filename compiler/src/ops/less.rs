@@ -1,0 +1,5 @@
+//! `a < b`.
+
+use super::elementwise::map_op;
+
+map_op!(Less, "less", "`a < b`, and `b > a`", (a, b) => f64::from(a < b), draws: [Signed, Signed], none: "a comparison is a step");

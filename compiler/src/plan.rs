@@ -1,0 +1,130 @@
+//! Lays the buffers of kernels into one arena: two that are never alive at the same time may share elements.
+
+use std::collections::BTreeMap;
+
+use segc_lang::fault::Fault;
+use segc_lang::spec::{Spec, TermId};
+
+use crate::build::Leaf;
+use crate::fuse::Kernels;
+use crate::graph::{NodeId, Shape};
+use crate::kernel::{Instruction, Kernel, Place};
+use crate::ops::Form;
+
+/// Buffers begin at multiples of so many elements: a cache line.
+const ALIGN: usize = 16;
+
+/// What an executor runs.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What the inputs stand for, and their sizes.
+    pub inputs: Vec<(Leaf, Shape)>,
+    /// The kernels in order.
+    pub kernels: Vec<Kernel>,
+    /// Elements of the arena.
+    pub arena: usize,
+    /// Name, place and sizes of the results.
+    pub outputs: Vec<(String, Place, Shape)>,
+    /// The graph that it came from, for executors that run the graph itself.
+    pub graph: crate::Graph,
+}
+
+/// What a run of a program costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Cost {
+    /// Arithmetic operations; a tap of a stencil counts two.
+    pub flop: u64,
+    /// Bytes read and written by kernels, in f32.
+    pub bytes: u64,
+    /// Kernels.
+    pub kernels: usize,
+    /// Bytes of the arena, in f32.
+    pub arena: u64,
+}
+
+/// Compiles named terms of a spec: all stages after `elaborate`.
+pub fn compile(spec: &Spec, roots: &[(String, TermId)], fused: bool) -> Result<Program, Fault> {
+    let graph = crate::build(spec, roots)?;
+    let graph = crate::simplify(&crate::differentiate(&graph));
+    Ok(plan(&crate::fuse(&graph, fused)))
+}
+
+/// Places the buffers.
+pub fn plan(kernels: &Kernels) -> Program {
+    let graph = &kernels.graph;
+    let elements = |id: NodeId| graph.shape(id).iter().product::<usize>();
+    let (mut first, mut last): (BTreeMap<NodeId, usize>, BTreeMap<NodeId, usize>) = Default::default();
+    for (time, kernel) in kernels.list.iter().enumerate() {
+        kernel.writes().into_iter().for_each(|id| _ = first.entry(id).or_insert(time));
+        kernel.reads().into_iter().chain(kernel.writes()).for_each(|id| _ = last.insert(id, time));
+    }
+    graph.outputs.iter().for_each(|(_, id)| _ = last.insert(*id, usize::MAX));
+    let mut placed: Vec<(NodeId, usize, usize)> = Vec::new();
+    let mut order: Vec<_> = first.iter().map(|(id, time)| (*time, *id)).collect();
+    order.sort_unstable();
+    for (time, id) in order {
+        let size = elements(id).next_multiple_of(ALIGN);
+        let mut busy: Vec<_> =
+            placed.iter().filter(|(other, ..)| last[other] >= time && first[other] <= last[&id]).map(|(_, at, size)| (*at, *size)).collect();
+        busy.sort_unstable();
+        let mut at = 0;
+        for (start, length) in busy {
+            if start >= at + size {
+                break;
+            }
+            at = at.max(start + length);
+        }
+        placed.push((id, at, size));
+    }
+    let arena = placed.iter().map(|(_, at, size)| at + size).max().unwrap_or(0);
+    let at: BTreeMap<NodeId, usize> = placed.into_iter().map(|(id, at, _)| (id, at)).collect();
+    let place = |id: NodeId| match graph.node(id).op.form() {
+        Form::Input(number) => Place::Input(number),
+        _ => Place::Arena(at.get(&id).copied().unwrap_or(0)),
+    };
+    Program {
+        inputs: inputs(graph),
+        kernels: kernels.list.iter().map(|kernel| kernel.placed(place)).collect(),
+        arena,
+        outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), place(*id), graph.shape(*id).to_vec())).collect(),
+        graph: graph.clone(),
+    }
+}
+
+fn inputs(graph: &crate::Graph) -> Vec<(Leaf, Shape)> {
+    let mut inputs: Vec<_> = graph.leaves.iter().map(|leaf| (leaf.clone(), Shape::new())).collect();
+    for id in graph.ids() {
+        if let Form::Input(number) = graph.node(id).op.form() {
+            inputs[number].1 = graph.shape(id).to_vec();
+        }
+    }
+    inputs
+}
+
+impl Program {
+    /// Counts work and memory.
+    pub fn cost(&self) -> Cost {
+        let mut cost = Cost { kernels: self.kernels.len(), arena: 4 * self.arena as u64, ..Cost::default() };
+        for kernel in &self.kernels {
+            match kernel {
+                Kernel::Whole(whole) => {
+                    let elements = |shape: &Shape| shape.iter().product::<usize>() as u64;
+                    cost.bytes += 4 * (whole.operands.iter().map(|(_, shape)| elements(shape)).sum::<u64>() + elements(&whole.result.1));
+                }
+                Kernel::Loop(body) => {
+                    let points = body.space.iter().product::<usize>() as u64;
+                    for instruction in &body.body {
+                        cost.flop += points
+                            * match instruction {
+                                Instruction::Apply(..) => 1,
+                                Instruction::LoadStencil(_, taps) | Instruction::RowStencil(_, taps) => 2 * taps.len() as u64,
+                                Instruction::Load(_) | Instruction::Splat(_) => 0,
+                            };
+                    }
+                    cost.bytes += 4 * points * (kernel.reads().len() + kernel.writes().len()) as u64;
+                }
+            }
+        }
+        cost
+    }
+}
