@@ -93,7 +93,9 @@ fn nothing_gives_up_outside_tests() {
 
 #[test]
 fn names_of_files_say_something() {
-    let named = |file: &Rust| EMPTY_NAMES.iter().any(|name| file.path.ends_with(&format!("/{name}.rs")) || file.path.contains(&format!("/{name}/")));
+    let named = |file: &Rust| {
+        EMPTY_NAMES.iter().any(|name| file.path.ends_with(&format!("/{name}.rs")) || file.path.contains(&format!("/{name}/")))
+    };
     refuse(files().iter().filter(|file| named(file)).map(|file| format!("{}: a name that says nothing", file.path)));
 }
 
@@ -145,7 +147,9 @@ fn every_op_is_in_the_table() {
         let (line, module) = (format!("{stem}: "), format!("mod {stem};"));
         table.lines().any(|text| text.trim_start().starts_with(&line) || text.ends_with(&module))
     };
-    refuse(stems.filter(|stem| stem != "mod" && !declared(stem)).map(|stem| format!("ops/{stem}.rs has no line in the table of ops/mod.rs")));
+    refuse(
+        stems.filter(|stem| stem != "mod" && !declared(stem)).map(|stem| format!("ops/{stem}.rs has no line in the table of ops/mod.rs")),
+    );
 }
 
 #[test]
@@ -209,10 +213,8 @@ fn files() -> Vec<Rust> {
         }
     }
     assert!(paths.len() > 20, "the repository was not found");
-    let file = |path: PathBuf| Rust {
-        path: path.strip_prefix(root()).unwrap().display().to_string(),
-        text: fs::read_to_string(&path).unwrap(),
-    };
+    let file =
+        |path: PathBuf| Rust { path: path.strip_prefix(root()).unwrap().display().to_string(), text: fs::read_to_string(&path).unwrap() };
     paths.into_iter().map(file).collect()
 }
 

@@ -64,8 +64,11 @@ pub fn plan(kernels: &Kernels) -> Program {
     order.sort_unstable();
     for (time, id) in order {
         let size = elements(id).next_multiple_of(ALIGN);
-        let mut busy: Vec<_> =
-            placed.iter().filter(|(other, ..)| last[other] >= time && first[other] <= last[&id]).map(|(_, at, size)| (*at, *size)).collect();
+        let mut busy: Vec<_> = placed
+            .iter()
+            .filter(|(other, ..)| last[other] >= time && first[other] <= last[&id])
+            .map(|(_, at, size)| (*at, *size))
+            .collect();
         busy.sort_unstable();
         let mut at = 0;
         for (start, length) in busy {

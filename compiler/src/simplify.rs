@@ -79,7 +79,8 @@ fn lift(new: &mut Graph, site: &Site) -> Option<NodeId> {
     }
     let (shape, places) = common.unwrap_or_default();
     let bases: Vec<_> = site.operands.iter().map(|id| new.operands(*id)[0]).collect();
-    let bases: Vec<_> = bases.into_iter().map(|base| if new.shape(base).is_empty() { new.expand(base, &shape, &[]) } else { base }).collect();
+    let bases: Vec<_> =
+        bases.into_iter().map(|base| if new.shape(base).is_empty() { new.expand(base, &shape, &[]) } else { base }).collect();
     let small = new.add(site.node.op.clone(), &bases);
     Some(new.expand(small, &site.node.shape, &places))
 }

@@ -1,10 +1,12 @@
 //! Executors, data, metrics and reports of segc: a `Program` becomes numbers, a run becomes a directory.
 
 pub mod data;
+pub mod execute;
 pub mod host;
 pub mod outcome;
 pub mod record;
 pub mod rng;
+pub mod session;
 
 /// The version of segc, which is part of a run's identity.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

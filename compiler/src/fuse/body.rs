@@ -161,7 +161,8 @@ impl Body<'_, '_> {
         let view = self.strided(id);
         let shape = self.fuser.graph.shape(id);
         let (outer, inner) = view.steps.split_at(shape.len().saturating_sub(2));
-        let starts = indices(&shape[..outer.len()]).map(|index| view.first + index.iter().zip(outer).map(|(i, step)| i * step).sum::<usize>());
+        let starts =
+            indices(&shape[..outer.len()]).map(|index| view.first + index.iter().zip(outer).map(|(i, step)| i * step).sum::<usize>());
         let (rows, columns) = match inner {
             [rows, columns] => (*rows, *columns),
             [columns] => (0, *columns),

@@ -15,7 +15,9 @@ pub(super) fn prepare(graph: &Graph) -> Graph {
             .iter()
             .map(|operand| {
                 let copy = match &form {
-                    Form::Map(_) | Form::Reduce(..) if loops(new, &form, *operand) => is_number(new, *operand) && !site.node.shape.is_empty(),
+                    Form::Map(_) | Form::Reduce(..) if loops(new, &form, *operand) => {
+                        is_number(new, *operand) && !site.node.shape.is_empty()
+                    }
                     Form::Expand(_) => false,
                     Form::Pick(..) => is_number(new, *operand),
                     Form::Reshape => is_number(new, *operand) || is_view(new, *operand) && !contiguous(new, *operand),

@@ -1,8 +1,6 @@
 //! `grad(y, wrt: x)`: a derivative that `differentiate` expands.
 
-use std::sync::Arc;
-
-use super::{Backward, Derivative, Draws, Form, Op, Room, Sample};
+use super::{Backward, Derivative, Form, Op, Room, Sample};
 use crate::graph::{NodeId, Shape};
 use crate::tensor::Tensor;
 

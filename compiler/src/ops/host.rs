@@ -1,8 +1,6 @@
 //! An algorithm of the host, for evaluation.
 
-use std::sync::Arc;
-
-use super::{Backward, Derivative, Draws, Form, Op, Room, Sample};
+use super::{Backward, Derivative, Form, Op, Room, Sample};
 use crate::graph::{NodeId, Shape};
 use crate::tensor::Tensor;
 

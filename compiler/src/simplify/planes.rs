@@ -73,7 +73,11 @@ fn split(new: &mut Graph, site: &Site, operands: &[NodeId], values: &[Option<Val
             let base = whole(new, side, old.shape(operands[0]));
             Value::Planes(vec![new.add(Arc::new(ops::Reshape { shape: shape[1..].to_vec() }), &[base])])
         }
-        _ if site.node.op.name() == "concat" && splits(shape) && operands.len() == shape[0] && operands.iter().all(|o| old.shape(*o)[0] == 1) => {
+        _ if site.node.op.name() == "concat"
+            && splits(shape)
+            && operands.len() == shape[0]
+            && operands.iter().all(|o| old.shape(*o)[0] == 1) =>
+        {
             Value::Planes((0..operands.len()).map(|i| taken(new, value(i), old.shape(operands[i]))[0]).collect())
         }
         _ => {
@@ -129,8 +133,7 @@ fn whole(new: &mut Graph, value: &Value, shape: &[usize]) -> NodeId {
         Value::Planes(planes) => {
             let mut thin = shape.to_vec();
             thin[0] = 1;
-            let slices: Vec<_> =
-                planes.iter().map(|plane| new.add(Arc::new(ops::Reshape { shape: thin.clone() }), &[*plane])).collect();
+            let slices: Vec<_> = planes.iter().map(|plane| new.add(Arc::new(ops::Reshape { shape: thin.clone() }), &[*plane])).collect();
             if slices.len() == 1 { slices[0] } else { new.add(Arc::new(ops::Concat { axis: 0 }), &slices) }
         }
     }

@@ -1,0 +1,190 @@
+//! A loop made ready for tiles: values get slots, which are used again when their value is no longer needed.
+
+use segc_compiler::kernel::{Access, Effect, Function, Instruction, Join, Loop, Operand, Place, Scalar, Tap};
+
+/// Elements of a tile, as near as whole rows allow: a few dozen tiles fit the first-level cache.
+const TILE: usize = 512;
+
+/// Where an operand is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Source {
+    /// A slot of the tile memory.
+    Slot(usize),
+    /// A scalar.
+    Scalar(usize),
+}
+
+/// An instruction that writes slot `to`.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub to: usize,
+    pub what: What,
+}
+
+/// What an instruction does.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Splat(usize),
+    Load(Access),
+    LoadStencil(Access, Weights),
+    RowStencil(usize, Weights),
+    One(Function, Source),
+    Two(Function, Source, Source),
+    Select(Source, Source, Source),
+}
+
+/// The taps of a stencil in f32, and how far they reach.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    /// Rows down, columns to the right, weight.
+    pub taps: Vec<(isize, isize, f32)>,
+    /// Smallest and largest move down.
+    pub down: (isize, isize),
+    /// Largest move to a side.
+    pub side: usize,
+}
+
+/// What a tile leaves behind.
+#[derive(Clone, Debug)]
+pub(super) enum Leave {
+    Store(usize, Access),
+    Reduce { slot: usize, join: Join, arena: usize, each: bool },
+}
+
+/// A loop over tiles.
+#[derive(Clone, Debug)]
+pub(super) struct TileLoop {
+    pub outer: usize,
+    pub rows: usize,
+    pub columns: usize,
+    /// Rows of a tile.
+    pub height: usize,
+    pub scalars: Vec<Scalar>,
+    pub steps: Vec<Step>,
+    pub leaves: Vec<Leave>,
+    slots: usize,
+}
+
+impl TileLoop {
+    pub fn new(body: &Loop) -> TileLoop {
+        let [outer, rows, columns] = body.space;
+        let height = (TILE / columns.max(1)).clamp(1, rows.max(1));
+        let (steps, slot_of, slots) = assign(body);
+        let leaves = body
+            .effects
+            .iter()
+            .map(|effect| match effect {
+                Effect::Store(value, access) => Leave::Store(slot_of[*value], access.clone()),
+                Effect::Reduce { value, join, result, each } => {
+                    Leave::Reduce { slot: slot_of[*value], join: *join, arena: arena(*result), each: *each }
+                }
+            })
+            .collect();
+        TileLoop { outer, rows, columns, height, scalars: body.scalars.clone(), steps, leaves, slots }
+    }
+
+    /// Elements of one slot.
+    pub fn slot_elements(&self) -> usize {
+        (self.height * self.columns).next_multiple_of(16)
+    }
+
+    pub fn tile_elements(&self) -> usize {
+        self.slot_elements() * self.slots
+    }
+
+    pub fn scalar_count(&self) -> usize {
+        self.scalars.len()
+    }
+
+    /// Elements of the largest padded block that a stencil needs.
+    pub fn padded_elements(&self) -> usize {
+        let block = |weights: &Weights| {
+            let rows = self.height + (weights.down.1 - weights.down.0) as usize;
+            rows * (self.columns + 2 * weights.side)
+        };
+        let of = |step: &Step| match &step.what {
+            What::LoadStencil(_, weights) | What::RowStencil(_, weights) => block(weights),
+            _ => 0,
+        };
+        self.steps.iter().map(of).max().unwrap_or(0)
+    }
+}
+
+fn arena(place: Place) -> usize {
+    match place {
+        Place::Arena(at) => at,
+        Place::Input(_) => 0,
+    }
+}
+
+impl Weights {
+    fn new(taps: &[Tap]) -> Weights {
+        let down = |pick: fn(isize, isize) -> isize| taps.iter().map(|tap| tap.down).fold(0, pick);
+        Weights {
+            taps: taps.iter().map(|tap| (tap.down, tap.right, tap.weight as f32)).collect(),
+            down: (down(isize::min), down(isize::max)),
+            side: taps.iter().map(|tap| tap.right.unsigned_abs()).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Steps with slots, the slot of each value, and how many slots there are. Values that effects need live to the end.
+fn assign(body: &Loop) -> (Vec<Step>, Vec<usize>, usize) {
+    let mut last: Vec<usize> = (0..body.body.len()).collect();
+    for (time, instruction) in body.body.iter().enumerate() {
+        values(instruction).for_each(|value| last[value] = time);
+    }
+    for effect in &body.effects {
+        let (Effect::Store(value, _) | Effect::Reduce { value, .. }) = effect;
+        last[*value] = usize::MAX;
+    }
+    let (mut slot_of, mut free, mut slots) = (Vec::new(), Vec::new(), 0);
+    let mut steps = Vec::new();
+    for (time, instruction) in body.body.iter().enumerate() {
+        let to = free.pop().unwrap_or_else(|| {
+            slots += 1;
+            slots - 1
+        });
+        slot_of.push(to);
+        steps.push(Step { to, what: what(instruction, &slot_of) });
+        let mut done: Vec<usize> = values(instruction).chain([time]).filter(|value| last[*value] == time).collect();
+        done.sort_unstable();
+        done.dedup();
+        free.extend(done.into_iter().map(|value| slot_of[value]));
+    }
+    (steps, slot_of, slots)
+}
+
+fn values(instruction: &Instruction) -> impl Iterator<Item = usize> {
+    let list: Vec<usize> = match instruction {
+        Instruction::RowStencil(value, _) => vec![*value],
+        Instruction::Apply(_, operands) => operands
+            .iter()
+            .filter_map(|operand| match operand {
+                Operand::Value(value) => Some(*value),
+                Operand::Scalar(_) => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    list.into_iter()
+}
+
+fn what(instruction: &Instruction, slot_of: &[usize]) -> What {
+    let source = |operand: &Operand| match operand {
+        Operand::Value(value) => Source::Slot(slot_of[*value]),
+        Operand::Scalar(scalar) => Source::Scalar(*scalar),
+    };
+    match instruction {
+        Instruction::Splat(scalar) => What::Splat(*scalar),
+        Instruction::Load(access) => What::Load(access.clone()),
+        Instruction::LoadStencil(access, taps) => What::LoadStencil(access.clone(), Weights::new(taps)),
+        Instruction::RowStencil(value, taps) => What::RowStencil(slot_of[*value], Weights::new(taps)),
+        Instruction::Apply(function, operands) => match operands.as_slice() {
+            [a] => What::One(*function, source(a)),
+            [a, b] => What::Two(*function, source(a), source(b)),
+            [on, yes, no] => What::Select(source(on), source(yes), source(no)),
+            _ => What::Splat(0),
+        },
+    }
+}

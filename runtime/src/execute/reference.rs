@@ -1,0 +1,70 @@
+//! The reference executor: the graph node by node, by the naive f64 definition of each op. Slow and easy to believe.
+
+use segc_compiler::graph::NodeId;
+use segc_compiler::ops::Form;
+use segc_compiler::tensor::Tensor;
+use segc_compiler::{Graph, Program};
+
+use super::{Device, Executable, Scratch};
+use crate::host::{Array, algorithm};
+
+/// Runs graphs by definition.
+pub struct Reference;
+
+struct Prepared {
+    program: Program,
+}
+
+impl Device for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, String> {
+        Ok(Box::new(Prepared { program }))
+    }
+}
+
+impl Executable for Prepared {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn scratch(&self) -> Scratch {
+        Scratch::of(&self.program)
+    }
+
+    fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
+        let values = evaluate(&self.program.graph, inputs)?;
+        for ((_, id), output) in self.program.graph.outputs.iter().zip(&mut scratch.outputs) {
+            let Some(value) = &values[id.index()] else { continue };
+            output.iter_mut().zip(&value.data).for_each(|(to, from)| *to = *from as f32);
+        }
+        Ok(())
+    }
+}
+
+/// All values that the outputs need.
+pub(super) fn evaluate(graph: &Graph, inputs: &[&[f32]]) -> Result<Vec<Option<Tensor>>, String> {
+    let live = graph.live();
+    let mut values: Vec<Option<Tensor>> = vec![None; graph.len()];
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        values[id.index()] = Some(node(graph, id, &values, inputs)?);
+    }
+    Ok(values)
+}
+
+fn node(graph: &Graph, id: NodeId, values: &[Option<Tensor>], inputs: &[&[f32]]) -> Result<Tensor, String> {
+    let node = graph.node(id);
+    let operands: Vec<&Tensor> = graph.operands(id).iter().filter_map(|operand| values[operand.index()].as_ref()).collect();
+    match node.op.form() {
+        Form::Input(number) => Ok(Tensor::new(node.shape.clone(), inputs[number].iter().map(|x| f64::from(*x)).collect())),
+        Form::Host(name, numbers) => {
+            let array = |x: &&Tensor| Array { shape: x.shape.clone(), values: x.data.iter().map(|v| *v as f32).collect() };
+            let arrays: Vec<Array> = operands.iter().map(array).collect();
+            let result = algorithm(&name).ok_or(format!("there is no algorithm `{name}`"))?(&arrays, &numbers);
+            Ok(Tensor::new(node.shape.clone(), result.values.into_iter().map(f64::from).collect()))
+        }
+        _ => Ok(node.op.reference(&operands, &node.shape)),
+    }
+}

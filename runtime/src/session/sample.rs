@@ -1,0 +1,190 @@
+//! One sample: its solves member by member, then output and evaluations.
+
+use std::collections::HashMap;
+
+use segc_compiler::build::Leaf;
+use segc_lang::spec::{Spec, Step, TermId};
+
+use super::programs::{Member, Programs, field};
+use crate::data::Sample;
+use crate::execute::{Executable, Scratch};
+use crate::outcome::{Found, RunError};
+
+/// How many earlier states are remembered to notice that a solve goes in a circle.
+const MEMORY: usize = 4;
+
+/// A thread with its memory.
+pub(super) struct Worker<'a> {
+    programs: &'a Programs,
+    members: Vec<[Scratch; 3]>,
+    last: Scratch,
+}
+
+/// What a solve's member came to.
+struct Solved {
+    states: Vec<Vec<f32>>,
+    /// The states before the last step, for a last step that went wrong.
+    before: Option<Vec<Vec<f32>>>,
+    /// For each watched scalar its value before every step.
+    curves: Vec<Vec<f32>>,
+    note: Option<String>,
+}
+
+/// What programs read: fields of the sample, results of solves, means.
+struct Values<'a> {
+    data: usize,
+    sample: &'a Sample,
+    solved: HashMap<TermId, Vec<f32>>,
+    averages: &'a HashMap<TermId, Vec<f32>>,
+}
+
+impl<'a> Worker<'a> {
+    pub fn new(programs: &'a Programs) -> Worker<'a> {
+        let scratches = |member: &Member| [member.first.scratch(), member.step.scratch(), member.readout.scratch()];
+        let last = programs.last.as_ref().map(|last| last.scratch()).unwrap_or_default();
+        Worker { programs, members: programs.members.iter().map(scratches).collect(), last }
+    }
+
+    pub fn run(
+        &mut self,
+        spec: &Spec,
+        data: usize,
+        index: usize,
+        sample: Sample,
+        photo: Option<image::RgbImage>,
+    ) -> Result<Found, RunError> {
+        let programs = self.programs;
+        let mut values = Values { data, sample: &sample, solved: HashMap::new(), averages: &programs.averages };
+        let (mut notes, mut curves) = (Vec::new(), Vec::new());
+        for (member, scratch) in programs.members.iter().zip(&mut self.members) {
+            let mut solved = values.solve(member, scratch)?;
+            if values.read(member, &solved.states, &mut scratch[2])? {
+                // The step after the last watched one may be the one that went wrong.
+                if let Some(before) = solved.before.take() {
+                    values.read(member, &before, &mut scratch[2])?;
+                    solved.note.get_or_insert_with(|| went_wrong(member, member.rounds));
+                }
+            }
+            notes.extend(solved.note);
+            curves.extend(member.watched.iter().map(|name| format!("{}.{name}", member.name)).zip(solved.curves));
+        }
+        if let Some(last) = &programs.last {
+            values.bind_and_run(last.as_ref(), &[], &mut self.last)?;
+        }
+        let size = spec.data[data].size;
+        let figures = &self.last.outputs[usize::from(programs.has_output)..];
+        let named = programs.names.iter().cloned().zip(figures.iter().map(|figure| f64::from(figure[0]))).collect();
+        let mask = if programs.has_output { self.last.outputs[0].clone() } else { Vec::new() };
+        let Sample { stem, image, label, frame } = sample;
+        Ok(Found { index, stem, mask, size, frame, photo, image, range: range(spec, data), label, values: named, curves, notes })
+    }
+}
+
+/// The range that a pipeline gives to images.
+fn range(spec: &Spec, data: usize) -> (f32, f32) {
+    let last = spec.data[data].steps.iter().rev().find_map(|step| match step {
+        Step::Range { low, high } => Some((*low as f32, *high as f32)),
+        _ => None,
+    });
+    last.unwrap_or((0.0, 1.0))
+}
+
+fn went_wrong(member: &Member, round: usize) -> String {
+    let states = member.states.join(", ");
+    format!("{}: `{states}` emptied, filled or left the numbers at step {round}; the last valid one is kept", member.name)
+}
+
+fn finite(values: &[Vec<f32>]) -> bool {
+    values.iter().flatten().all(|x| x.is_finite())
+}
+
+impl Values<'_> {
+    /// Runs a program; `states` are those of the member that it belongs to.
+    fn bind_and_run(&self, program: &dyn Executable, states: &[Vec<f32>], scratch: &mut Scratch) -> Result<(), RunError> {
+        let mut inputs: Vec<&[f32]> = Vec::with_capacity(program.program().inputs.len());
+        for (leaf, _) in &program.program().inputs {
+            let value = match leaf {
+                Leaf::State(number) => states.get(*number).map(Vec::as_slice),
+                Leaf::Solved(id) => self.solved.get(id).map(Vec::as_slice),
+                Leaf::Average(id) => self.averages.get(id).map(Vec::as_slice),
+                Leaf::Field(..) => field(leaf, self.data, self.sample),
+            };
+            inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
+        }
+        program.run(&inputs, scratch).map_err(RunError::Numeric)
+    }
+
+    /// Steps until the rounds are over, a state is invalid, or the states repeat: a step is a pure function of sample and states, so
+    /// a circle decides all rounds that are left.
+    fn solve(&self, member: &Member, scratch: &mut [Scratch; 3]) -> Result<Solved, RunError> {
+        let [first, step, _] = scratch;
+        self.bind_and_run(member.first.as_ref(), &[], first)?;
+        let count = member.states.len();
+        let mut history: Vec<Vec<Vec<f32>>> = vec![first.outputs.clone()];
+        let mut curves: Vec<Vec<f32>> = vec![Vec::with_capacity(member.rounds); member.watched.len()];
+        for round in 0..member.rounds {
+            let newest = history.len() - 1;
+            self.bind_and_run(member.step.as_ref(), &history[newest], step)?;
+            let (next, watched) = step.outputs.split_at(count);
+            if !finite(watched) {
+                return Ok(invalid(member, round, history, curves));
+            }
+            curves.iter_mut().zip(watched).for_each(|(curve, value)| curve.push(value[0]));
+            if !finite(next) {
+                let states = history.remove(newest);
+                return Ok(stopped(states, None, member, curves, Some(went_wrong(member, round + 1))));
+            }
+            if let Some(back) = history.iter().rev().position(|known| known == next) {
+                return Ok(circled(member, round, back + 1, history, curves));
+            }
+            history.push(next.to_vec());
+            if history.len() > MEMORY {
+                history.remove(0);
+            }
+        }
+        let states = history.pop().unwrap_or_default();
+        Ok(Solved { states, before: history.pop(), curves, note: None })
+    }
+
+    /// Reads a solved member's results; says whether one of them is not finite.
+    fn read(&mut self, member: &Member, states: &[Vec<f32>], scratch: &mut Scratch) -> Result<bool, RunError> {
+        self.bind_and_run(member.readout.as_ref(), states, scratch)?;
+        self.solved.extend(member.results.iter().copied().zip(scratch.outputs.iter().cloned()));
+        Ok(!finite(&scratch.outputs))
+    }
+}
+
+/// The newest state is invalid: the one before it is kept.
+fn invalid(member: &Member, round: usize, mut history: Vec<Vec<Vec<f32>>>, curves: Vec<Vec<f32>>) -> Solved {
+    let newest = history.pop();
+    let states = history.pop().or(newest).unwrap_or_default();
+    stopped(states, None, member, curves, Some(went_wrong(member, round)))
+}
+
+/// The step of `round` gave the states of `period - 1` steps before it.
+fn circled(member: &Member, round: usize, period: usize, history: Vec<Vec<Vec<f32>>>, mut curves: Vec<Vec<f32>>) -> Solved {
+    for curve in &mut curves {
+        while curve.len() < member.rounds {
+            curve.push(curve[curve.len() - period]);
+        }
+    }
+    let circle = &history[history.len() - period..];
+    let left = member.rounds - (round + 1);
+    let before = (left > 0 || period > 1).then(|| circle[(left + period - 1) % period].clone());
+    Solved { states: circle[left % period].clone(), before, curves, note: None }
+}
+
+/// Curves go on with their last value.
+fn stopped(
+    states: Vec<Vec<f32>>,
+    before: Option<Vec<Vec<f32>>>,
+    member: &Member,
+    mut curves: Vec<Vec<f32>>,
+    note: Option<String>,
+) -> Solved {
+    for curve in &mut curves {
+        let last = curve.last().copied().unwrap_or(0.0);
+        curve.resize(member.rounds, last);
+    }
+    Solved { states, before, curves, note }
+}
