@@ -5,6 +5,8 @@
 //! IO: files come through a [`source::Loader`].
 
 pub mod fault;
+pub mod library;
+pub mod modules;
 pub mod nearest;
 pub mod params;
 pub mod parse;
