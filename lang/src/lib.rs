@@ -4,6 +4,7 @@
 //! and params, `elaborate` evaluates everything known at compile time and leaves typed terms with named axes. Nothing here does
 //! IO: files come through a [`source::Loader`].
 
+pub mod elaborate;
 pub mod fault;
 pub mod library;
 pub mod modules;

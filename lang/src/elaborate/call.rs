@@ -1,0 +1,191 @@
+//! Calls: functions of the language are inlined; their signatures bind sizes and are checked.
+
+use std::rc::Rc;
+
+use super::Elaborator;
+use super::builtin::{Actuals, Given, WORDS};
+use super::names::definitions;
+use super::value::{Abort, Outcome, Scope, Value};
+use crate::fault::Fault;
+use crate::modules::ModuleId;
+use crate::source::Span;
+use crate::spec::{Axis, Prim};
+use crate::syntax::{Argument, Expr, ExprKind, Fn, Formal, Kind, Origin, TypeKind};
+
+/// What is called.
+enum Callee<'m> {
+    Function(&'m Fn, ModuleId),
+    Word(&'m str),
+}
+
+impl<'m> Elaborator<'m> {
+    /// `f(a, name: b)`.
+    pub fn call(&mut self, function: &'m Expr, arguments: &'m [Argument], span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let given = arguments.iter().map(|a| (a.label.as_ref(), Given::Written(&a.value, scope.clone()))).collect();
+        self.call_given(function, given, span, scope)
+    }
+
+    /// `f(first, a, name: b)` where the first argument is a value already.
+    pub fn call_with(
+        &mut self,
+        function: &'m Expr,
+        first: Value<'m>,
+        place: Span,
+        arguments: &'m [Argument],
+        span: Span,
+        scope: &Rc<Scope<'m>>,
+    ) -> Outcome<'m> {
+        let mut given = vec![(None, Given::Passed(first, place))];
+        given.extend(arguments.iter().map(|a| (a.label.as_ref(), Given::Written(&a.value, scope.clone()))));
+        self.call_given(function, given, span, scope)
+    }
+
+    /// `value |> f(a)`.
+    pub fn pipe(&mut self, value: &'m Expr, function: &'m Expr, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let first = self.eval(value, scope)?;
+        match &*function.kind {
+            ExprKind::Call(function, arguments) => self.call_with(function, first, value.span, arguments, span, scope),
+            _ => self.call_with(function, first, value.span, &[], span, scope),
+        }
+    }
+
+    fn call_given(
+        &mut self,
+        function: &'m Expr,
+        given: Vec<(Option<&'m crate::syntax::Name>, Given<'m>)>,
+        span: Span,
+        scope: &Rc<Scope<'m>>,
+    ) -> Outcome<'m> {
+        match self.callee(function, scope)? {
+            Callee::Word(name) => self.call_builtin(name, Actuals { given, function: name }, span, scope),
+            Callee::Function(called, module) => {
+                let name = called.name.text.as_str();
+                let mut actuals = Actuals { given, function: name };
+                self.calls.push(span);
+                let outcome = match called.origin {
+                    Origin::Builtin => self.call_builtin(name, actuals, span, scope),
+                    Origin::Host if WORDS.contains(&name) => self.call_builtin(name, actuals, span, scope),
+                    Origin::Written if name == "resize" || matches!(self.first_value(&mut actuals), Some(Value::Pipeline(_))) => {
+                        self.call_builtin(name, actuals, span, scope)
+                    }
+                    Origin::Written | Origin::Host => self.apply(called, module, actuals, span, scope),
+                };
+                self.calls.pop();
+                outcome
+            }
+        }
+    }
+
+    fn first_value(&mut self, actuals: &mut Actuals<'m>) -> Option<Value<'m>> {
+        match actuals.given.first() {
+            Some((None, Given::Passed(value, _))) => Some(value.clone()),
+            _ => None,
+        }
+    }
+
+    fn callee(&mut self, function: &'m Expr, scope: &Rc<Scope<'m>>) -> Result<Callee<'m>, Abort> {
+        if let ExprKind::Path(path) = &*function.kind
+            && let [name] = path.segments.as_slice()
+            && WORDS.contains(&name.text.as_str())
+            && self.resolve(scope, &name.text).is_none()
+        {
+            return Ok(Callee::Word(&name.text));
+        }
+        match self.eval(function, scope)? {
+            Value::Function(function, module) => Ok(Callee::Function(function, module)),
+            other => Err(self.expected("a function", &other, function.span)),
+        }
+    }
+
+    /// Applies a function of the language or the host to its arguments.
+    fn apply(&mut self, function: &'m Fn, module: ModuleId, mut actuals: Actuals<'m>, span: Span, caller: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let outer = self.module_scope(module);
+        let dot = if caller.path.is_empty() { "" } else { "." };
+        let path = format!("{}{dot}{}", caller.path, function.name.text);
+        let sizes = Rc::new(Scope { path: path.clone(), carried: caller.carried.clone(), ..outer.inside("", Vec::new(), Vec::new()) });
+        let mut extra = caller.carried.clone();
+        for formal in &function.formals {
+            let value = self.argument(function, formal, &mut actuals, span, &sizes, &mut extra)?;
+            sizes.bind(&formal.name.text, value);
+        }
+        let known: Vec<String> = function.formals.iter().map(|formal| formal.name.text.clone()).collect();
+        actuals.finish(self, &known)?;
+        if function.origin == Origin::Host {
+            return self.host(function, &sizes, span);
+        }
+        let Some(body) = &function.body else {
+            return Err(self.pend(&format!("`{}`, which the library only announces", function.name.text), span));
+        };
+        let scope = Scope { path, carried: extra.clone(), ..sizes.inside("", Vec::new(), definitions(&body.statements)) };
+        let value = self.eval(&body.value, &Rc::new(scope))?;
+        match &function.result {
+            Some(ty) => self.fit(ty, value, &sizes, body.value.span, &format!("the result of `{}`", function.name.text), &mut extra, true),
+            None => Ok(value),
+        }
+    }
+
+    fn argument(
+        &mut self,
+        function: &'m Fn,
+        formal: &'m Formal,
+        actuals: &mut Actuals<'m>,
+        span: Span,
+        sizes: &Rc<Scope<'m>>,
+        extra: &mut Vec<Axis>,
+    ) -> Outcome<'m> {
+        let given =
+            actuals.take(&[&formal.name.text]).or_else(|| formal.default.as_ref().map(|value| Given::Written(value, sizes.clone())));
+        let Some(given) = given else {
+            let message = format!("`{}` needs its argument `{}`", function.name.text, formal.name.text);
+            let fault = Fault::error("wrong-arguments", message, span, "missing here").also(formal.name.span, "announced here");
+            return Err(self.fault(fault));
+        };
+        let place = given.span();
+        let word = match &formal.kind {
+            Some(Kind::Choice(words)) => {
+                return match &given {
+                    Given::Written(expr, scope) => self.eval_choice(expr, words, scope),
+                    Given::Passed(value, _) => Ok(value.clone()),
+                };
+            }
+            Some(Kind::Type(ty)) => match &ty.kind {
+                TypeKind::Word(name) => Some(name.text.as_str()),
+                _ => None,
+            },
+            None => None,
+        };
+        if let (Some("axes" | "axis"), Given::Written(expr, scope)) = (word, &given) {
+            return Ok(Value::Axes(self.axes_expr(expr, scope)?));
+        }
+        let value = given.value(self)?;
+        match &formal.kind {
+            Some(Kind::Type(ty)) => {
+                self.fit(ty, value, sizes, place, &format!("`{}` of `{}`", formal.name.text, function.name.text), extra, false)
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// A host function: run-time arguments become arguments of the term, numbers its numbers.
+    fn host(&mut self, function: &'m Fn, sizes: &Rc<Scope<'m>>, span: Span) -> Outcome<'m> {
+        let (mut args, mut numbers) = (Vec::new(), Vec::new());
+        for formal in &function.formals {
+            match sizes.bound(&formal.name.text) {
+                Some(Value::Tensor(id)) => args.push(id),
+                Some(Value::Number(number)) => numbers.push(number.real()),
+                Some(Value::Bool(known)) => numbers.push(f64::from(u8::from(known))),
+                Some(Value::Function(..)) => return Err(self.pend(&format!("`{}` of the host", function.name.text), span)),
+                Some(other) => return Err(self.expected("a number or a run-time value", &other, formal.name.span)),
+                None => {}
+            }
+        }
+        let Some(result) = &function.result else { return Err(self.pend(&format!("`{}` of the host", function.name.text), span)) };
+        match self.tensor_type(result, sizes)? {
+            Some((element, axes)) => {
+                let prim = Prim::Host { name: function.name.text.clone(), numbers };
+                Ok(Value::Tensor(self.store.intern(prim, args, element, axes, span)))
+            }
+            None => Err(self.pend(&format!("`{}` of the host", function.name.text), span)),
+        }
+    }
+}

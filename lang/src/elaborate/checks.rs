@@ -1,0 +1,285 @@
+//! What is proved on the terms: where labels go, whether gradients arrive, whether states matter.
+
+use super::{Elaborator, Sink};
+use crate::fault::Fault;
+use crate::source::Span;
+use crate::spec::{Binary, Prim, TermId, Unary};
+
+impl Elaborator<'_> {
+    /// All checks on terms.
+    pub(super) fn check_terms(&mut self) {
+        self.check_labels();
+        self.check_gradients();
+        self.check_states();
+        self.check_data();
+    }
+
+    fn terms_len(&self) -> usize {
+        self.store.terms.len()
+    }
+
+    fn term(&self, place: usize) -> &crate::spec::Term {
+        self.store.terms.get(TermId(place as u32))
+    }
+
+    /// For each term whether `start` or an argument has the property; `oracle` may cut it.
+    fn spreads(&self, start: impl Fn(&Prim) -> bool, through: impl Fn(&Prim) -> bool) -> Vec<bool> {
+        let mut marked = vec![false; self.terms_len()];
+        for place in 0..marked.len() {
+            let term = self.term(place);
+            marked[place] = start(&term.prim) || (through(&term.prim) && term.args.iter().any(|arg| marked[arg.0 as usize]));
+        }
+        marked
+    }
+
+    /// Whether a value comes from ground truth.
+    pub(super) fn knows_labels(&self, id: TermId) -> bool {
+        let mut open = vec![id];
+        let mut seen = vec![false; self.terms_len()];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let term = self.store.terms.get(id);
+            if is_label(&term.prim) {
+                return true;
+            }
+            open.extend(&term.args);
+        }
+        false
+    }
+
+    fn check_labels(&mut self) {
+        let tainted = self.spreads(is_label, |prim| *prim != Prim::Oracle);
+        let Some(label) = (0..tainted.len()).find(|place| is_label(&self.term(*place).prim)) else { return };
+        let label = self.term(label).span;
+        let mut found: Vec<(Span, &str, &str)> = Vec::new();
+        let gradients = "a ground-truth mask decides where a gradient points";
+        for (id, span, sink) in &self.sinks {
+            if tainted[id.0 as usize] {
+                let (message, what) = match sink {
+                    Sink::Gradient => (gradients, "this is differentiated"),
+                    Sink::Loss => ("a ground-truth mask decides what is trained", "this is a loss"),
+                    Sink::State => ("a ground-truth mask decides how a mask moves", "this is a state's value"),
+                    Sink::Output => ("a ground-truth mask reaches the output", "this is written as the result"),
+                };
+                found.push((*span, message, what));
+            }
+        }
+        for (id, span) in &self.chosen {
+            if tainted[id.0 as usize] {
+                found.retain(|(_, _, what)| *what != "this is written as the result");
+                found.push((*span, "a ground-truth mask decides which value is taken", "this chooses"));
+            }
+        }
+        if found.iter().any(|(_, message, _)| *message == gradients) {
+            found.retain(|(_, message, what)| *message == gradients || *what == "this chooses" || *what == "this is written as the result");
+        }
+        for (span, message, what) in found {
+            let fault = Fault::error("label-leak", message, span, what).also(label, "computed from this");
+            self.calls.clear();
+            self.fault(fault.help("Labels are for evaluation. If this is meant, write `oracle(..)` around it: the report will say so."));
+        }
+    }
+
+    fn check_gradients(&mut self) {
+        for (grad, y_span, x_span) in std::mem::take(&mut self.gradients) {
+            let args = self.store.terms.get(grad).args.clone();
+            let [y, x] = args.as_slice() else { continue };
+            if let Some(fault) = self.stopped(*y, *x, (y_span, x_span)) {
+                self.fault(fault);
+            }
+        }
+    }
+
+    /// The fault of a gradient that does not arrive.
+    fn stopped(&self, y: TermId, x: TermId, (y_span, x_span): (Span, Span)) -> Option<Fault> {
+        let count = y.0.max(x.0) as usize + 1;
+        let (mut any, mut smooth) = (vec![false; count], vec![false; count]);
+        (any[x.0 as usize], smooth[x.0 as usize]) = (true, true);
+        for place in x.0 as usize + 1..count {
+            let term = self.term(place);
+            any[place] = term.args.iter().any(|arg| any[arg.0 as usize]);
+            smooth[place] = term.args.iter().enumerate().any(|(at, arg)| smooth[arg.0 as usize] && passes(&term.prim, at));
+        }
+        if smooth[y.0 as usize] {
+            return None;
+        }
+        let sources = &self.modules.sources;
+        let by = sources.slice(x_span);
+        if !any[y.0 as usize] {
+            let fault = Fault::error("gradient-stops", format!("this is not computed from `{by}`"), y_span, "does not change with it");
+            return Some(
+                fault
+                    .also(x_span, "the gradient is asked for by this")
+                    .help("A gradient is taken by a name that the value is computed from."),
+            );
+        }
+        let within = self.cone(y);
+        let stop = (x.0 as usize + 1..count).find(|place| {
+            let term = self.term(*place);
+            within[*place] && any[*place] && !smooth[*place] && term.args.iter().any(|arg| smooth[arg.0 as usize])
+        })?;
+        let term = self.term(stop);
+        let fault = Fault::error(
+            "gradient-stops",
+            format!("no gradient by `{by}` arrives: every path ends at a step"),
+            y_span,
+            "this is differentiated",
+        )
+        .also(term.span, format!("the path ends here: {}", why(&term.prim)));
+        Some(fault.help("Keep the soft value where a gradient is needed, and threshold elsewhere."))
+    }
+
+    /// The terms that a term is computed from, and itself.
+    fn cone(&self, id: TermId) -> Vec<bool> {
+        let mut within = vec![false; self.terms_len()];
+        within[id.0 as usize] = true;
+        for place in (0..=id.0 as usize).rev() {
+            if within[place] {
+                for arg in &self.term(place).args {
+                    within[arg.0 as usize] = true;
+                }
+            }
+        }
+        within
+    }
+
+    /// A state that nothing reads at the end, or that no gradient moves.
+    fn check_states(&mut self) {
+        let mut faults = Vec::new();
+        let read = self.read_states();
+        for (number, solve) in self.spec.solves.iter().enumerate() {
+            let Some(member) = solve.members.first() else { continue };
+            let moved: Vec<bool> = member.states.iter().map(|state| self.moved(state.next)).collect();
+            for (place, state) in member.states.iter().enumerate() {
+                let span = self.store.terms.get(state.leaf).span;
+                let name = &state.name;
+                if !read.contains(&(number, place)) {
+                    let message = format!("nothing reads the state `{name}` of `{}`", solve.name);
+                    let fault = Fault::warning("unreached-state", message, span, "computed for nothing");
+                    faults.push(fault.help(format!("Read it after the last step, as in `{}[..].{name}`, or drop it.", solve.name)));
+                } else if state.next != state.leaf && !moved.iter().any(|moved| *moved) {
+                    let message = format!("no gradient moves the state `{name}` of `{}`", solve.name);
+                    let fault = Fault::warning("unreached-state", message, self.store.terms.get(state.next).span, "its next value");
+                    faults.push(fault.help("A solve follows an objective: `grad(objective, wrt: ..)` should reach the next value."));
+                }
+            }
+        }
+        self.calls.clear();
+        for fault in faults {
+            self.fault(fault);
+        }
+    }
+
+    /// States on which a final value depends, by solve and number: directly, or through the next value of one that is read.
+    fn read_states(&self) -> Vec<(usize, usize)> {
+        let mut read: Vec<(usize, usize)> = Vec::new();
+        let mut open: Vec<TermId> = Vec::new();
+        for place in 0..self.terms_len() {
+            if matches!(self.term(place).prim, Prim::Solved { .. }) {
+                open.extend(&self.term(place).args);
+            }
+        }
+        let mut seen = vec![false; self.terms_len()];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let term = self.store.terms.get(id);
+            if let Prim::State { solve, member, state } = term.prim {
+                read.push((solve, state));
+                let own =
+                    self.spec.solves.get(solve).and_then(|solve| solve.members.get(member)).and_then(|member| member.states.get(state));
+                open.extend(own.map(|state| state.next));
+            }
+            open.extend(&term.args);
+        }
+        read
+    }
+
+    fn moved(&self, next: TermId) -> bool {
+        let cone = self.cone(next);
+        (0..cone.len()).any(|place| cone[place] && matches!(self.term(place).prim, Prim::Grad))
+    }
+
+    /// An evaluation over one data item reads no other.
+    fn check_data(&mut self) {
+        let mut reads = std::mem::take(&mut self.reads);
+        reads.append(&mut self.averages);
+        self.calls.clear();
+        for (id, span, data) in reads {
+            let Some(place) = self.foreign(id, data) else { continue };
+            let Prim::Field { data: other, .. } = self.term(place).prim else { continue };
+            let (own, other) = (self.spec.data[data].name.clone(), self.spec.data[other].name.clone());
+            let fault =
+                Fault::error("other-data", format!("this goes over `{own}` but reads `{other}`"), span, format!("goes over `{own}`"));
+            let fault = fault.also(self.term(place).span, format!("reads `{other}`"));
+            self.fault(
+                fault.help("Samples of two data items have nothing to do with each other: read fields of the one that it goes over."),
+            );
+        }
+    }
+
+    /// A field of another data item among what a term is computed from; a value averaged over its own data is shared.
+    fn foreign(&self, id: TermId, data: usize) -> Option<usize> {
+        let mut open = vec![id];
+        let mut seen = vec![false; self.terms_len()];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let term = self.store.terms.get(id);
+            match term.prim {
+                Prim::Field { data: own, .. } if own != data => return Some(id.0 as usize),
+                Prim::Average { .. } => {}
+                Prim::Solved { solve, member } => {
+                    open.extend(&term.args);
+                    let states = self.spec.solves.get(solve).and_then(|solve| solve.members.get(member));
+                    open.extend(states.iter().flat_map(|member| &member.states).flat_map(|state| [state.first, state.next]));
+                }
+                _ => open.extend(&term.args),
+            }
+        }
+        None
+    }
+}
+
+fn is_label(prim: &Prim) -> bool {
+    matches!(prim, Prim::Field { field, .. } if field == "label" || field == "boxes")
+}
+
+/// Whether a gradient passes to the argument at this place.
+fn passes(prim: &Prim, at: usize) -> bool {
+    match prim {
+        Prim::Unary(op) => !matches!(op, Unary::Floor | Unary::Round | Unary::Not),
+        Prim::Binary(op) => {
+            matches!(
+                op,
+                Binary::Add
+                    | Binary::Subtract
+                    | Binary::Multiply
+                    | Binary::Divide
+                    | Binary::Power
+                    | Binary::Max
+                    | Binary::Min
+                    | Binary::Modulo
+            )
+        }
+        Prim::Where => at > 0,
+        Prim::PickAt(_) => at == 0,
+        Prim::ArgMax(_) | Prim::Stop | Prim::Host { .. } | Prim::Average { .. } | Prim::Solved { .. } => false,
+        _ => true,
+    }
+}
+
+fn why(prim: &Prim) -> &'static str {
+    match prim {
+        Prim::Stop => "`stop` lets no gradient through",
+        Prim::Unary(Unary::Floor | Unary::Round) => "rounding has slope zero",
+        Prim::ArgMax(_) => "a place has no slope",
+        Prim::Host { .. } => "an algorithm of the host has no gradient",
+        Prim::Average { .. } | Prim::Solved { .. } => "no gradient passes through what is computed beforehand",
+        _ => "a comparison has slope zero",
+    }
+}

@@ -1,0 +1,212 @@
+//! Data items: where pictures come from, and the host's steps that they go through.
+
+use std::rc::Rc;
+
+use super::Elaborator;
+use super::builtin::{Actuals, Given};
+use super::value::{Abort, Outcome, Pipeline, Scope, Sides, Value};
+use crate::fault::Fault;
+use crate::source::Span;
+use crate::spec::{Data, Element, Filter, Part, Pictures, Prim, Step};
+use crate::syntax::{Binding, ExprKind, Name};
+
+impl<'m> Elaborator<'m> {
+    /// `data images = ..`.
+    pub fn data_item(&mut self, binding: &'m Binding, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let name = &binding.binder.name;
+        let data = match self.eval(&binding.value, scope)? {
+            Value::Pipeline(pipeline) => {
+                let Sides::Both(side) = pipeline.sides else {
+                    return Err(self.pend("pictures of differing sizes", name.span));
+                };
+                let Pipeline { source, steps, .. } = (*pipeline).clone();
+                Data { name: name.text.clone(), source, steps, size: (side, side), span: name.span }
+            }
+            Value::Data(other, Part::Whole) => Data { name: name.text.clone(), span: name.span, ..self.spec.data[other].clone() },
+            other => return Err(self.expected("a data pipeline such as `pictures(photos) |> resize(32)`", &other, binding.value.span)),
+        };
+        self.spec.data.push(data);
+        Ok(Value::Data(self.spec.data.len() - 1, Part::Whole))
+    }
+
+    /// `images.test`, `images.image`.
+    pub fn data_field(&mut self, number: usize, part: Part, name: &'m Name, span: Span) -> Outcome<'m> {
+        let (height, width) = self.spec.data[number].size;
+        let parts = [("train", Part::Train), ("valid", Part::Valid), ("test", Part::Test)];
+        if let Some((_, part)) = parts.iter().find(|(word, _)| *word == name.text) {
+            return Ok(Value::Data(number, *part));
+        }
+        let axis = |name: &str| self.axes.get(name).copied();
+        let (Some(channel), Some(rows), Some(columns)) = (axis("channel"), axis("height"), axis("width")) else {
+            return Err(Abort::Faulted);
+        };
+        let axes = match name.text.as_str() {
+            "image" => vec![(channel, 3), (rows, height), (columns, width)],
+            "label" => vec![(rows, height), (columns, width)],
+            "class" | "boxes" => return Err(self.pend("classes and boxes of pictures", span)),
+            _ => {
+                let known = ["image", "label", "class", "boxes", "train", "valid", "test"].map(String::from).to_vec();
+                return Err(self.unknown_field(&Value::Data(number, part), name, known));
+            }
+        };
+        let prim = Prim::Field { data: number, field: name.text.clone() };
+        Ok(Value::Tensor(self.store.intern(prim, vec![], Element::Real, axes, span)))
+    }
+
+    /// A source or step of a pipeline.
+    pub fn data_step(&mut self, name: &'m str, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
+        match name {
+            "pictures" => return self.pictures(actuals, span),
+            "shorter_side" | "resize" | "center_crop" | "square_crop" | "range" => {}
+            "two_digits" => return Err(self.pend("digits on coloured grounds", span)),
+            "random_crop" | "random_resized_crop" | "flip" | "normalise" => return Err(self.pend(&format!("`{name}`"), span)),
+            _ => return Err(self.pend(&format!("the operation `{name}`"), span)),
+        }
+        let (pipeline, place) = actuals.value(self, &["from"], span)?;
+        let pipeline = match pipeline {
+            Value::Pipeline(pipeline) => pipeline,
+            Value::Data(number, Part::Whole) => {
+                let data = &self.spec.data[number];
+                Rc::new(Pipeline { source: data.source.clone(), steps: data.steps.clone(), sides: Sides::Both(data.size.0) })
+            }
+            Value::Tensor(_) if name == "resize" => return Err(self.pend("the operation `resize`", span)),
+            other => return Err(self.expected("a data pipeline", &other, place)),
+        };
+        let mut pipeline = (*pipeline).clone();
+        let step = self.step(name, &mut pipeline, actuals, span)?;
+        pipeline.steps.push(step);
+        Ok(Value::Pipeline(Rc::new(pipeline)))
+    }
+
+    fn step(&mut self, name: &str, pipeline: &mut Pipeline, actuals: &mut Actuals<'m>, span: Span) -> Result<Step, Abort> {
+        match name {
+            "square_crop" => {
+                pipeline.sides = match pipeline.sides {
+                    Sides::Both(side) | Sides::Shorter(side) => Sides::Both(side),
+                    Sides::Any | Sides::Square => Sides::Square,
+                };
+                Ok(Step::SquareCrop)
+            }
+            "range" => {
+                let low = self.plain_number(actuals, "low", span)?;
+                let high = self.plain_number(actuals, "high", span)?;
+                Ok(Step::Range { low, high })
+            }
+            "center_crop" => {
+                let side = self.side(actuals, span)?;
+                if let Sides::Both(own) | Sides::Shorter(own) = pipeline.sides
+                    && own < side
+                {
+                    let message = format!("a square of {side} pixels does not fit in pictures whose shorter side has {own}");
+                    return Err(self
+                        .fault(Fault::error("bad-size", message, span, "larger than the picture").help("Crop less, or resize to more.")));
+                }
+                pipeline.sides = Sides::Both(side);
+                Ok(Step::CenterCrop { side })
+            }
+            _ => {
+                let side = self.side(actuals, span)?;
+                let by = self.filter(actuals)?;
+                if name == "resize" {
+                    pipeline.sides = Sides::Both(side);
+                    return Ok(Step::Resize { side, by });
+                }
+                let square = matches!(pipeline.sides, Sides::Square | Sides::Both(_));
+                pipeline.sides = if square { Sides::Both(side) } else { Sides::Shorter(side) };
+                Ok(Step::ShorterSide { side, by })
+            }
+        }
+    }
+
+    fn pictures(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
+        let photos = actuals.value(self, &["photos"], span)?;
+        let photos = self.folder(photos)?;
+        let labels = match self.labelled(actuals, "labels") {
+            Some(given) => {
+                let value = (given.value(self)?, given.span());
+                self.folder(value)?
+            }
+            None => None,
+        };
+        let hard = match self.labelled(actuals, "scenes") {
+            Some(given) => self.word(&given, &["hard", "easy"])? == "hard",
+            None => true,
+        };
+        if let Some(given) = self.labelled(actuals, "split")
+            && !matches!(given.value(self)?, Value::None)
+        {
+            return Err(self.pend("splits from a file", span));
+        }
+        let source = match photos {
+            Some(photos) => Pictures::Folder { photos, labels },
+            None => Pictures::Scenes { hard },
+        };
+        Ok(Value::Pipeline(Rc::new(Pipeline { source, steps: Vec::new(), sides: Sides::Any })))
+    }
+
+    /// Takes an argument only where it has this label.
+    fn labelled(&mut self, actuals: &mut Actuals<'m>, label: &str) -> Option<Given<'m>> {
+        let at = actuals.given.iter().position(|(own, _)| own.is_some_and(|own| own.text == label))?;
+        Some(actuals.given.remove(at).1)
+    }
+
+    fn folder(&mut self, (value, span): (Value<'m>, Span)) -> Result<Option<String>, Abort> {
+        match value {
+            Value::None => Ok(None),
+            Value::Text(text) => Ok(Some(text.to_string())),
+            other => Err(self.expected("a folder or `none`", &other, span)),
+        }
+    }
+
+    fn side(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Result<usize, Abort> {
+        let (value, place) = actuals.value(self, &["side", "to"], span)?;
+        let Value::Number(number) = value else { return Err(self.expected("a number of pixels", &value, place)) };
+        match number.integer() {
+            Some(side) if (1..=1 << 16).contains(&side) => Ok(side as usize),
+            _ => {
+                let message = format!("a side has a whole number of pixels from 1 to {}, not {number}", 1 << 16);
+                Err(self.fault(Fault::error("bad-size", message, place, format!("{number}"))))
+            }
+        }
+    }
+
+    fn plain_number(&mut self, actuals: &mut Actuals<'m>, label: &str, span: Span) -> Result<f64, Abort> {
+        match actuals.value(self, &[label], span)? {
+            (Value::Number(number), _) => Ok(number.real()),
+            (other, place) => Err(self.expected("a number known when compiling", &other, place)),
+        }
+    }
+
+    fn filter(&mut self, actuals: &mut Actuals<'m>) -> Result<Filter, Abort> {
+        let Some(given) = actuals.take(&["by"]) else { return Ok(Filter::Bilinear) };
+        Ok(match self.word(&given, &["nearest", "bilinear", "bicubic"])? {
+            "nearest" => Filter::Nearest,
+            "bilinear" => Filter::Bilinear,
+            _ => Filter::Bicubic,
+        })
+    }
+
+    /// One of these words, written bare or as the value of a choice.
+    fn word(&mut self, given: &Given<'m>, words: &[&'static str]) -> Result<&'static str, Abort> {
+        if let Given::Written(expr, scope) = given
+            && let ExprKind::Path(path) = &*expr.kind
+            && let [name] = path.segments.as_slice()
+        {
+            if let Some(word) = words.iter().find(|word| **word == name.text) {
+                return Ok(word);
+            }
+            if self.resolve(scope, &name.text).is_none() {
+                let fault =
+                    Fault::error("unknown-choice", format!("`{}` is not known here", name.text), name.span, "not a word of this choice");
+                let known: Vec<String> = words.iter().map(|word| (*word).to_string()).collect();
+                return Err(self.fault(super::nearest(fault, &name.text, &known)));
+            }
+        }
+        let value = given.value(self)?;
+        let text = value.key().unwrap_or_default();
+        match words.iter().find(|word| **word == text) {
+            Some(word) => Ok(word),
+            None => Err(self.expected(&format!("one of {}", words.join(", ")), &value, given.span())),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Elaboration: what is known when compiling is evaluated, the rest becomes typed terms over named axes.
+//!
+//! It is driven by demand: an item is evaluated when something reads it, once. Functions are inlined. What is parsed and checked
+//! but not executed yet poisons quietly what depends on it ([`value::Abort::Pending`]) and is listed in [`Spec::pending`].
+
+mod along;
+mod bracket;
+mod builtin;
+mod call;
+mod checks;
+mod data;
+mod expr;
+mod fit;
+mod names;
+mod number;
+mod ops;
+mod root;
+mod scene;
+mod settings;
+mod show;
+mod solve;
+mod terms;
+#[cfg(test)]
+mod tests;
+pub mod value;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+pub use show::show;
+
+use crate::fault::{Fault, Severity};
+use crate::modules::{ModuleId, Modules};
+use crate::params::Overrides;
+use crate::source::Span;
+use crate::spec::{Axis, Pending, Spec, TermId};
+use crate::syntax::ItemKind;
+use settings::{Asked, Settings};
+use terms::Store;
+use value::{Abort, Scope};
+
+/// Stack of the thread that elaborates: recurrences nest deeply.
+const STACK: usize = 512 << 20;
+
+/// Elaborates a spec with its params as asked for. There is a spec where no fault is an error.
+pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
+    let asked = settings::asked(overrides);
+    let outcome = std::thread::scope(|threads| {
+        let work = || Elaborator::new(modules).finish(&overrides.variants, &asked);
+        let thread = std::thread::Builder::new().name("elaborate".into()).stack_size(STACK).spawn_scoped(threads, work);
+        thread.map(|thread| thread.join())
+    });
+    match outcome {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            let message = format!("no thread could be started: {error}");
+            let help = Some("Free some memory, or raise the limit on processes.".into());
+            (None, vec![Fault { code: "no-thread", severity: Severity::Error, message, labels: Vec::new(), help }])
+        }
+    }
+}
+
+/// Why a label must not reach a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sink {
+    Gradient,
+    Loss,
+    State,
+    Output,
+}
+
+/// The state of one elaboration.
+pub(crate) struct Elaborator<'m> {
+    modules: &'m Modules,
+    /// The spec and the files that it extends, the innermost first.
+    chain: Vec<ModuleId>,
+    scopes: Vec<Rc<Scope<'m>>>,
+    axes: HashMap<&'m str, Axis>,
+    settings: Settings<'m>,
+    store: Store,
+    spec: Spec,
+    faults: Vec<Fault>,
+    /// Scopes of the members of solves, by solve and member.
+    members: HashMap<(usize, usize), Rc<Scope<'m>>>,
+    /// What is being evaluated, to show the way round a cycle.
+    running: Vec<(String, Span)>,
+    /// Calls that are being inlined.
+    calls: Vec<Span>,
+    depth: usize,
+    evaluations: u64,
+    exhausted: bool,
+    /// Terms that labels must not reach.
+    sinks: Vec<(TermId, Span, Sink)>,
+    /// Gradients, the places of what is differentiated and by what.
+    gradients: Vec<(TermId, Span, Span)>,
+    /// Run-time indices: they choose.
+    chosen: Vec<(TermId, Span)>,
+    /// Terms under `average` and the data over which it goes.
+    averages: Vec<(TermId, Span, usize)>,
+    /// Terms of evaluations and outputs and the data over which they go.
+    reads: Vec<(TermId, Span, usize)>,
+}
+
+impl<'m> Elaborator<'m> {
+    fn new(modules: &'m Modules) -> Elaborator<'m> {
+        let mut chain = vec![modules.root];
+        while let Some(base) = chain.last().and_then(|last| modules.base.get(last)) {
+            if chain.contains(base) {
+                break;
+            }
+            chain.push(*base);
+        }
+        chain.reverse();
+        let root = &modules.list[modules.root.0];
+        let name = root.name.rsplit(['/', '\\']).next().unwrap_or_default().trim_end_matches(".seg").to_string();
+        let mut elaborator = Elaborator {
+            modules,
+            chain,
+            scopes: (0..modules.list.len()).map(|module| Scope::of_module(ModuleId(module))).collect(),
+            axes: HashMap::new(),
+            settings: Settings::default(),
+            store: Store::default(),
+            spec: Spec { name, ..Spec::default() },
+            faults: Vec::new(),
+            members: HashMap::new(),
+            running: Vec::new(),
+            calls: Vec::new(),
+            depth: 0,
+            evaluations: 0,
+            exhausted: false,
+            sinks: Vec::new(),
+            gradients: Vec::new(),
+            chosen: Vec::new(),
+            averages: Vec::new(),
+            reads: Vec::new(),
+        };
+        elaborator.declare_axes();
+        elaborator
+    }
+
+    /// Axes are numbered in the order of their declaration: the prelude's, then those of the other modules.
+    fn declare_axes(&mut self) {
+        let modules = self.modules;
+        let order = std::iter::once(modules.prelude).chain((0..modules.list.len()).map(ModuleId).filter(|id| *id != modules.prelude));
+        for module in order {
+            for item in &modules.list[module.0].file.items {
+                let ItemKind::Axis(names, _) = &item.kind else { continue };
+                for name in names {
+                    if !self.axes.contains_key(name.text.as_str()) {
+                        self.axes.insert(&name.text, Axis(self.spec.axes.len() as u16));
+                        self.spec.axes.push(name.text.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(mut self, variants: &[String], asked: &'m [Asked]) -> (Option<Spec>, Vec<Fault>) {
+        self.settle(variants, asked);
+        if self.faults.is_empty() {
+            self.run();
+        }
+        self.check_terms();
+        let mut faults = Vec::new();
+        for fault in self.faults {
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+        self.spec.terms = self.store.terms;
+        let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
+        (sound.then_some(self.spec), faults)
+    }
+
+    /// Records a fault. One inside the library also shows the call in the spec that led there.
+    fn fault(&mut self, mut fault: Fault) -> Abort {
+        if let Some((first, _)) = fault.labels.first() {
+            let place = self.own_place(*first);
+            if place != *first {
+                fault.labels.push((place, "called from here".into()));
+            }
+        }
+        self.faults.push(fault);
+        Abort::Faulted
+    }
+
+    /// The place in the spec itself: of a place in the library, the call that led there.
+    fn own_place(&self, span: Span) -> Span {
+        let own = |span: &Span| self.chain.iter().any(|module| self.modules.list[module.0].source == span.source);
+        if own(&span) { span } else { self.calls.iter().rev().find(|call| own(call)).copied().unwrap_or(span) }
+    }
+
+    /// Records something that is not executed yet, once.
+    fn pend(&mut self, what: &str, span: Span) -> Abort {
+        if self.spec.pending.iter().all(|pending| pending.what != what) {
+            self.spec.pending.push(Pending { what: what.to_string(), span });
+        }
+        Abort::Pending
+    }
+}
+
+/// The fault with the nearest known name as its next step.
+fn nearest(mut fault: Fault, name: &str, known: &[String]) -> Fault {
+    fault.help = crate::nearest::suggestion(name, known.iter().map(String::as_str));
+    fault
+}

@@ -1,0 +1,214 @@
+//! What a spec asks for: data, solves, evaluations, the output; and the rest of its definitions, for their faults.
+
+use super::value::{Abort, Def, Found, Value};
+use super::{Elaborator, Sink};
+use crate::fault::Fault;
+use crate::modules::ModuleId;
+use crate::source::Span;
+use crate::spec::{self, Element, TermId};
+use crate::syntax::{Eval, ExprKind, Family, Item, ItemKind, Output};
+
+impl<'m> Elaborator<'m> {
+    /// Elaborates all items of the spec and of the files that it extends.
+    pub fn run(&mut self) {
+        let modules = self.modules;
+        self.shown_params();
+        let items: Vec<(ModuleId, &'m Item)> = self
+            .chain
+            .clone()
+            .into_iter()
+            .flat_map(|module| modules.list[module.0].file.items.iter().map(move |item| (module, item)))
+            .collect();
+        for (module, item) in &items {
+            self.item(*module, item);
+        }
+        self.outputs(&items);
+        for (place, (module, item)) in items.iter().enumerate() {
+            let ItemKind::Eval(eval) = &item.kind else { continue };
+            let hidden = items[place + 1..]
+                .iter()
+                .any(|(_, later)| matches!(&later.kind, ItemKind::Eval(other) if other.name.text == eval.name.text));
+            if !hidden {
+                self.calls.clear();
+                let _ = self.evaluation(*module, eval);
+            }
+        }
+    }
+
+    /// Data, definitions and solves are evaluated for their own sake; what training needs is noted.
+    fn item(&mut self, module: ModuleId, item: &'m Item) {
+        self.calls.clear();
+        let scope = self.module_scope(module);
+        let cases: Vec<Def<'m>> = match &item.kind {
+            ItemKind::Data(binding) => vec![Def::Data(binding)],
+            ItemKind::Let(binding) | ItemKind::Loss(binding) => vec![Def::Let(binding)],
+            ItemKind::Solve(solve) => vec![Def::Solve(solve)],
+            ItemKind::Scene(name, statements) => vec![Def::Scene(name, statements)],
+            ItemKind::Perturb(perturb) => vec![Def::Perturb(perturb)],
+            ItemKind::Model(model) => {
+                self.pend("nets", model.binder.name.span);
+                return;
+            }
+            ItemKind::Train(train) => {
+                self.pend("training phases", train.binder.name.span);
+                return;
+            }
+            _ => return,
+        };
+        let Some(name) = cases.first().and_then(Def::name) else { return };
+        if self.modules.replaced.contains_key(&(module, name.text.clone())) {
+            return;
+        }
+        let Some(found) = self.modules.list[module.0].names.get(&name.text).cloned().and_then(|ids| self.found_items(&ids)) else { return };
+        let Some(case) = cases.first() else { return };
+        match case.family() {
+            None => {
+                if let Ok(value) = self.member(&found, None, name.span) {
+                    self.defined(&item.kind, value, name.span);
+                }
+            }
+            Some(Family::At(at)) => {
+                if let Ok(index) = self.eval(at, &scope) {
+                    let _ = self.member(&found, Some(&index), name.span);
+                }
+            }
+            Some(Family::Over(_, over)) => {
+                let Ok(indices) = self.list(over, &scope) else { return };
+                self.members_of(&found, &indices, name.span);
+            }
+        }
+    }
+
+    fn members_of(&mut self, found: &Found<'m>, indices: &[Value<'m>], span: Span) {
+        for index in indices {
+            if self.member(found, Some(index), span).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What is proved of a definition for its own sake.
+    fn defined(&mut self, kind: &'m ItemKind, value: Value<'m>, span: Span) {
+        match (kind, value) {
+            (ItemKind::Loss(binding), Value::Tensor(id)) => {
+                let place = binding.value.span;
+                if self.scalar(id, place, &format!("the loss `{}`", binding.binder.name.text)).is_ok() {
+                    self.sinks.push((id, place, Sink::Loss));
+                }
+            }
+            (ItemKind::Scene(..) | ItemKind::Perturb(_), Value::Scene(scene)) => {
+                if let Ok(Value::List(layers)) = self.layers(&scene, span) {
+                    drop(layers);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn outputs(&mut self, items: &[(ModuleId, &'m Item)]) {
+        let outputs: Vec<(ModuleId, &'m Output)> = items
+            .iter()
+            .filter_map(|(module, item)| if let ItemKind::Output(output) = &item.kind { Some((*module, output)) } else { None })
+            .collect();
+        let Some((module, output)) = outputs.last() else { return };
+        if let Some((_, first)) = outputs[..outputs.len() - 1].iter().find(|(other, _)| other == module) {
+            let fault = Fault::error("duplicate-name", "a spec has one output", output.name.span, "a second one")
+                .also(first.name.span, "the first");
+            self.fault(fault);
+            return;
+        }
+        self.calls.clear();
+        if let Ok(output) = self.output(*module, output) {
+            self.spec.output = Some(output);
+        }
+    }
+
+    fn output(&mut self, module: ModuleId, output: &'m Output) -> Result<spec::Output, Abort> {
+        let scope = self.module_scope(module);
+        let over = self.eval(&output.over, &scope)?;
+        let (data, _) = self.data_of(&over, output.over.span)?;
+        let value = (self.eval(&output.value, &scope)?, output.value.span);
+        let id = self.operand(&value, &Value::None)?;
+        let ty = self.store.ty(id).clone();
+        let pixels = ["height", "width"].map(|name| self.axes.get(name).copied());
+        if ty.axes.len() != 2 || ty.axes.iter().any(|(axis, _)| !pixels.contains(&Some(*axis))) {
+            let shown = self.shown(id);
+            let fault = Fault::error("axis-mismatch", format!("the output is a mask, this has {shown}"), value.1, shown);
+            return Err(self.fault(fault.help("An output is `[height, width]`, between 0 and 1.")));
+        }
+        let id = if ty.element == Element::Bool { self.indicator(id, value.1)? } else { id };
+        self.sinks.push((id, value.1, Sink::Output));
+        self.reads.push((id, value.1, data));
+        Ok(spec::Output { name: output.name.text.clone(), value: id, data })
+    }
+
+    fn indicator(&mut self, id: TermId, span: Span) -> Result<TermId, Abort> {
+        let number = |n| (Value::Number(super::number::Number::whole(n)), span);
+        let value = self.choose_where((Value::Tensor(id), span), number(1), number(0), span, &[])?;
+        self.operand(&(value, span), &Value::None)
+    }
+
+    fn evaluation(&mut self, module: ModuleId, eval: &'m Eval) -> Result<(), Abort> {
+        let scope = self.module_scope(module);
+        if !eval.with.is_empty() {
+            return Err(self.pend("evaluations with other data", eval.name.span));
+        }
+        if matches!(&*eval.value.kind, ExprKind::Path(path) if path.segments.len() == 1 && path.segments[0].text == "none") {
+            return Ok(());
+        }
+        let Some(over) = &eval.over else { return Err(self.pend("evaluations without data", eval.name.span)) };
+        let place = over.span;
+        let over = self.eval(over, &scope)?;
+        let over = self.data_of(&over, place)?;
+        let value = self.eval(&eval.value, &scope)?;
+        let mut values = Vec::new();
+        self.flatten(value, String::new(), eval.value.span, &mut values)?;
+        if values.is_empty() {
+            return Ok(());
+        }
+        for (_, id) in &values {
+            self.reads.push((*id, eval.value.span, over.0));
+        }
+        let needs_labels = values.iter().any(|(_, id)| self.knows_labels(*id));
+        self.spec.evals.push(spec::Eval { name: eval.name.text.clone(), over, values, needs_labels, span: eval.name.span });
+        Ok(())
+    }
+
+    /// The named numbers of an evaluation; records in records are joined with a dot.
+    fn flatten(&mut self, value: Value<'m>, name: String, span: Span, values: &mut Vec<(String, TermId)>) -> Result<(), Abort> {
+        match value {
+            Value::None => Ok(()),
+            Value::Record(fields) => {
+                for (field, value) in fields.iter() {
+                    let inner = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
+                    self.flatten(value.clone(), inner, span, values)?;
+                }
+                Ok(())
+            }
+            Value::Number(_) | Value::Tensor(_) => {
+                let id = self.operand(&(value, span), &Value::None)?;
+                self.scalar(id, span, &if name.is_empty() { "an evaluation".to_string() } else { format!("`{name}`") })?;
+                if self.store.ty(id).element == Element::Bool {
+                    return Err(self.expected("a number", &Value::Tensor(id), span));
+                }
+                values.push((name, id));
+                Ok(())
+            }
+            other => Err(self.expected("a number or a record of numbers", &other, span)),
+        }
+    }
+
+    /// A value without axes.
+    pub fn scalar(&mut self, id: TermId, span: Span, what: &str) -> Result<(), Abort> {
+        let axes = self.store.ty(id).axes.clone();
+        let Some((axis, size)) = axes.first() else { return Ok(()) };
+        let (name, shown) = (self.axis_name(*axis).to_string(), self.shown(id));
+        let fault = Fault::error(
+            "not-a-scalar",
+            format!("{what} is one number per sample, this has `{name}: {size}` left"),
+            span,
+            format!("has {shown}"),
+        );
+        Err(self.fault(fault.help("Reduce it: `mean(..)`.")))
+    }
+}

@@ -1,0 +1,265 @@
+use std::collections::BTreeMap;
+
+use super::{elaborate, show};
+use crate::fault::Fault;
+use crate::modules::load;
+use crate::params::Overrides;
+use crate::source::{LoadError, Loader};
+use crate::spec::{ParamValue, Prim, Spec};
+
+/// Specs by path, as the command line would read them.
+struct Shipped(BTreeMap<&'static str, &'static str>);
+
+impl Loader for Shipped {
+    fn load(&self, _: &str, path: &str) -> Result<(String, String), LoadError> {
+        let stem = path.trim_start_matches("../");
+        self.0.get(stem).map(|text| (stem.to_string(), (*text).to_string())).ok_or(LoadError::Missing(Vec::new()))
+    }
+}
+
+fn shipped() -> Shipped {
+    Shipped(BTreeMap::from([
+        ("iem.seg", include_str!("../../../specs/iem.seg")),
+        ("iem_net.seg", include_str!("../../../specs/iem_net.seg")),
+        ("perturbgan.seg", include_str!("../../../specs/perturbgan.seg")),
+        ("redo.seg", include_str!("../../../specs/redo.seg")),
+        ("move.seg", include_str!("../../../specs/move.seg")),
+        ("kdd.seg", include_str!("../../../specs/kdd.seg")),
+        ("sg2seg.seg", include_str!("../../../specs/sg2seg.seg")),
+        ("principles/recolour.seg", include_str!("../../../specs/principles/recolour.seg")),
+        ("principles/scale.seg", include_str!("../../../specs/principles/scale.seg")),
+        ("principles/swap.seg", include_str!("../../../specs/principles/swap.seg")),
+    ]))
+}
+
+fn with(name: &str, text: &str, variants: &[&str], sets: &[(&str, &str)]) -> (Option<Spec>, Vec<Fault>) {
+    let (modules, faults) = load(name, text, &shipped());
+    assert_eq!(faults, [], "{name} does not parse");
+    let overrides = Overrides {
+        variants: variants.iter().map(|name| (*name).to_string()).collect(),
+        sets: sets.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect(),
+    };
+    elaborate(&modules, &overrides)
+}
+
+fn iem(variants: &[&str], sets: &[(&str, &str)]) -> (Option<Spec>, Vec<Fault>) {
+    with("iem.seg", shipped().0["iem.seg"], variants, sets)
+}
+
+fn sound(text: &str) -> Spec {
+    let (spec, faults) = with("try.seg", text, &[], &[]);
+    assert_eq!(faults, []);
+    spec.expect("no fault, so a spec")
+}
+
+/// Code, message, and what the labels say, of the only fault.
+fn fault(text: &str) -> String {
+    said(with("try.seg", text, &[], &[]).1)
+}
+
+fn said(faults: Vec<Fault>) -> String {
+    let told = |fault: &Fault| {
+        let labels: Vec<_> = fault.labels.iter().map(|(_, label)| label.as_str()).collect();
+        format!("{}: {} | {}", fault.code, fault.message, labels.join(" | "))
+    };
+    match faults.as_slice() {
+        [fault] => told(fault),
+        all => format!("{} faults\n{}", all.len(), all.iter().map(|fault| format!("    {}\n", told(fault))).collect::<String>()),
+    }
+}
+
+/// A data item of 8 by 8 pixels, and what follows.
+fn pictures(rest: &str) -> String {
+    format!("data images = pictures(none) |> resize(8)\nlet x = images.image\n{rest}\n")
+}
+
+fn param(spec: &Spec, name: &str) -> ParamValue {
+    spec.params.iter().find(|param| param.name == name).map(|param| param.value.clone()).expect("a param")
+}
+
+#[test]
+fn every_shipped_spec_elaborates_without_faults() {
+    for (name, text) in shipped().0.into_iter().filter(|(name, _)| ["iem.seg", "sg2seg.seg"].contains(name)) {
+        let (spec, faults) = with(name, text, &[], &[]);
+        assert_eq!(faults, [], "{name}");
+        assert_eq!(spec.expect("a spec").pending.is_empty(), name == "iem.seg", "{name}");
+    }
+}
+
+#[test]
+fn every_variant_of_iem_elaborates() {
+    for variant in ["paper", "released", "no_deviation", "no_smoothing", "all_pixels"] {
+        let (spec, faults) = iem(&[variant], &[]);
+        assert_eq!(faults, [], "{variant}");
+        assert!(spec.expect("a spec").pending.is_empty(), "{variant}");
+    }
+}
+
+#[test]
+fn iem_as_text() {
+    let (spec, _) = iem(&[], &[("size", "8"), ("taps", "3"), ("passes", "1")]);
+    insta::assert_snapshot!(show(&spec.expect("a spec")));
+}
+
+#[test]
+fn the_paper_variant_has_three_starts_and_its_own_size() {
+    let (spec, _) = iem(&["paper"], &[]);
+    let spec = spec.expect("a spec");
+    assert_eq!((spec.data[0].size, spec.solves[0].rounds), ((128, 128), 150));
+    let names: Vec<_> = spec.solves[0].members.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(names, ["cut[11/32]", "cut[39/64]", "cut[23/32]"]);
+    assert_eq!(spec.evals.iter().map(|eval| eval.name.as_str()).collect::<Vec<_>>(), ["masks", "full", "disc", "kmeans", "fixed_mask"]);
+    assert!(spec.evals.iter().all(|eval| eval.needs_labels && eval.values.iter().any(|(name, _)| name == "iem.miou")));
+    assert_eq!(param(&spec, "sigma"), ParamValue::Int(5));
+}
+
+#[test]
+fn params_depend_on_params_and_the_command_line_wins() {
+    let (spec, faults) =
+        iem(&["paper"], &[("starts", "[78/128]"), ("photos", "some/folder"), ("follow", "paper"), ("sigma", "0.1 * size")]);
+    assert_eq!(faults, []);
+    let spec = spec.expect("a spec");
+    assert_eq!(param(&spec, "starts"), ParamValue::List(vec![ParamValue::Real(0.609375)]));
+    assert_eq!(param(&spec, "photos"), ParamValue::Text("some/folder".into()));
+    assert_eq!(param(&spec, "sigma"), ParamValue::Real(12.8));
+    assert_eq!(spec.solves[0].members.len(), 1);
+}
+
+#[test]
+fn variants_are_a_set_and_their_own_values_stand_over_their_bases() {
+    let (one, faults) = iem(&["no_smoothing", "no_deviation"], &[]);
+    assert_eq!(faults, []);
+    let (two, _) = iem(&["no_deviation", "no_smoothing"], &[]);
+    let (one, two) = (one.expect("a spec"), two.expect("a spec"));
+    assert_eq!(show(&one), show(&two));
+    assert_eq!((param(&one, "smoothing"), param(&one, "lambda")), (ParamValue::Bool(false), ParamValue::Int(0)));
+}
+
+#[test]
+fn wishes_that_do_not_fit_are_faults() {
+    type Wish<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+    let cases: [Wish; 7] = [
+        (&["papr"], &[]),
+        (&[], &[("sise", "32")]),
+        (&[], &[("size", "1/3")]),
+        (&[], &[("smoothing", "1")]),
+        (&[], &[("follow", "codes")]),
+        (&[], &[("starts", "[1/2")]),
+        (&[], &[("size", "other")]),
+    ];
+    let told: Vec<_> = cases.iter().map(|(variants, sets)| said(iem(variants, sets).1)).collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn variants_that_disagree_are_shown_both() {
+    let text =
+        "param reach = 1/8 in 0..1/2\nparam far = reach\nvariant a { reach = 0 }\nvariant b { reach = 1/4 }\nvariant c { reach = 2 }\n";
+    let (_, both) = with("try.seg", text, &["a", "b"], &[]);
+    let (_, wide) = with("try.seg", text, &["c"], &[]);
+    let (settled, faults) = with("try.seg", text, &["a", "b"], &[("reach", "1/4")]);
+    assert_eq!(faults, []);
+    assert_eq!(param(&settled.expect("a spec"), "far"), ParamValue::Real(0.25));
+    insta::assert_snapshot!(format!("{}\n{}", said(both), said(wide)));
+}
+
+#[test]
+fn constants_fold_and_equal_terms_are_one() {
+    let spec = sound(&pictures("let a = exp(-(3 - 1)^2 / 8) * x\nlet b = (exp(0 - 1/2)) * x"));
+    let products = (0..spec.terms.len()).filter(|place| matches!(spec.terms.get(crate::spec::TermId(*place as u32)).prim, Prim::Binary(_)));
+    assert_eq!(products.count(), 1);
+}
+
+#[test]
+fn recurrences_reach_far_and_cycles_are_named() {
+    let spec = sound("let y[0] = 0\nlet y[p in 1..400] = y[p - 1] + 1\nparam n = y[399]\n");
+    assert_eq!(param(&spec, "n"), ParamValue::Int(399));
+    let faults =
+        [fault("let a = b + 1\nlet b = a + 1\n"), fault("let y[p in 0..9] = y[p - 1]\n"), fault("let y[p in 0..100k] = y[p + 1]\n")];
+    insta::assert_snapshot!(faults.join("\n"));
+}
+
+#[test]
+fn axes_that_do_not_match_are_shown_on_both_sides() {
+    let faults = [
+        "let y = mean(x, over: [height, width]) - mean(x, over: channel)",
+        "let y = x + spread(1, height: 9, width: 8)",
+        "let y = sum(x, over: token)",
+        "let y = x[channel: 3]",
+        "let y = x[channel -> height]",
+        "let y = x[channel -> (row: 2, column: 2)]",
+        "fn f(m: mask, n: mask) -> real = mean(m * n)\nlet y = f(x[channel: 0], spread(1, height: 4, width: 4))",
+        "fn f(m: mask) -> real = mean(m)\nlet y = f(mean(x, over: width))",
+        "fn f(m: mask) -> real = m\nlet y = f(x[channel: 0])",
+        "let y = stack([x, x[channel: 0]], as: which)",
+        "let y = index(heigth: 3)",
+    ];
+    insta::assert_snapshot!(faults.map(|text| fault(&pictures(text))).join("\n"));
+}
+
+#[test]
+fn a_function_is_mapped_over_axes_beyond_its_signature() {
+    let text = "fn held(m: mask, c: [channel]) -> real = mean(m * spread(sum(c), height: 8, width: 8)) / count(m)\n\
+                let y = held(x, mean(x, over: [height, width]))\neval e over images = { a: sum(y[channel: 0]) }";
+    // `channel` is an axis of the signature's second argument, and extra for the first: it is carried along.
+    let spec = sound(&pictures(text));
+    assert_eq!(spec.evals.len(), 1);
+    let folded = sound(&pictures("fn score(m: mask) -> real = mean(m)\nlet y = score(x)\neval e over images = { a: sum(y) }"));
+    insta::assert_snapshot!(show(&folded));
+}
+
+#[test]
+fn time_and_kind_are_checked() {
+    let faults = [
+        "let y = if mean(x) > 1/2 then 1 else 2",
+        "let y = x + (x > 0)",
+        "let y = x and x",
+        "let y = not x",
+        "let y = [x, x][mean(x)]",
+        "let y = x[0]",
+        "let y = x.mask",
+        "let y = images.mask",
+        "let y = lerp(x, x)",
+        "let y = lerp(x, x, 1/2, 3)",
+        "let y = height",
+    ];
+    insta::assert_snapshot!(faults.map(|text| fault(&pictures(text))).join("\n"));
+}
+
+#[test]
+fn gradients_that_stop_are_pointed_at() {
+    let solve =
+        |next: &str| pictures(&format!("solve cut for 3 steps {{\nstate m = x[channel: 0]\n{next}\n}}\noutput masks = cut.m over images"));
+    let faults = [
+        "next m = m + grad(mean(indicator(m > 1/2) * x), wrt: m)",
+        "next m = m + grad(mean(stop(m) * x), wrt: m)",
+        "next m = m + grad(mean(x), wrt: m)",
+        "next m = m + grad(m, wrt: m)",
+        "next m = indicator(m > 1/2)",
+        "next m = m + grad(mean(m * images.label), wrt: m)",
+        "next m = mean(m + grad(mean(m), wrt: m), over: height)[width -> height]",
+    ];
+    insta::assert_snapshot!(faults.map(|text| fault(&solve(text))).join("\n"));
+}
+
+#[test]
+fn labels_are_let_through_by_oracle_only() {
+    let choice = "let rank = [mean(images.label), 1 - mean(images.label)]\n";
+    let leak = fault(&pictures(&format!("{choice}output masks = best([x[channel: 0], x[channel: 1]], by: rank) over images")));
+    let through = sound(&pictures(&format!(
+        "{choice}output masks = best([x[channel: 0], x[channel: 1]], by: [oracle(r) for r in rank]) over images"
+    )));
+    assert_eq!(through.oracles.len(), 1);
+    let other = fault(&pictures("data more = images\neval e over images = mean(more.image)"));
+    insta::assert_snapshot!(format!("{leak}\n{other}"));
+}
+
+#[test]
+fn a_scene_is_perturbed_and_rendered() {
+    let text = "scene world {\n    let m = x[channel: 0]\n    layer back = { image: x }\n    layer front = { image: 1 - x, mask: m }\n}\n\
+                perturb moved = world with {\n    draw dx ~ uniform(-1, 1)\n    front: shift(front, right: round(dx * 2), down: 0)\n\
+                back.image: 2 * back.image\n}\n\
+                perturb still = moved with { front: world.front }\n\
+                eval e over images = { a: mean(render(moved)), b: mean(render(still)), c: mean(moved.m) }";
+    insta::assert_snapshot!(show(&sound(&pictures(text))));
+}

@@ -1,0 +1,297 @@
+//! What an expression means while a spec is elaborated: compile-time values, and tensors as numbers of terms.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::number::Number;
+use crate::modules::ModuleId;
+use crate::spec::{self, Axis, TermId};
+use crate::syntax;
+
+/// Why an expression has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abort {
+    /// A fault is recorded.
+    Faulted,
+    /// It needs something that is not executed yet, which is recorded.
+    Pending,
+}
+
+/// A value or the reason for having none.
+pub type Outcome<'m> = Result<Value<'m>, Abort>;
+
+/// A value.
+#[derive(Clone)]
+pub enum Value<'m> {
+    /// A number known when compiling.
+    Number(Number),
+    /// A truth value known when compiling.
+    Bool(bool),
+    /// A text, a file or a folder.
+    Text(Rc<str>),
+    /// A word of a choice, and all its words.
+    Choice(&'m str, &'m [syntax::Name]),
+    /// `none`.
+    None,
+    /// A list.
+    List(Rc<[Value<'m>]>),
+    /// A record.
+    Record(Rc<[(String, Value<'m>)]>),
+    /// `over: [height, width]`.
+    Axes(Axes),
+    /// `30 steps`.
+    Duration(Number, syntax::Unit),
+    /// A run-time value, per sample.
+    Tensor(TermId),
+    /// A function written in the language, builtin, or of the host.
+    Function(&'m syntax::Fn, ModuleId),
+    /// A family or recurrence whose member is still to be named.
+    Family(Rc<Found<'m>>),
+    /// A family of layers or fields of a scene, whose member is still to be named.
+    Layers(Rc<Scene<'m>>, &'m str),
+    /// A data item and its part.
+    Data(usize, spec::Part),
+    /// A data pipeline in the making.
+    Pipeline(Rc<Pipeline>),
+    /// A member of a solve after its last step.
+    Solved(usize, usize),
+    /// A scene or perturbation, whose fields are computed when read.
+    Scene(Rc<Scene<'m>>),
+}
+
+/// Axes as an argument.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Axes {
+    /// All that the sample has.
+    All,
+    /// These.
+    Listed(Vec<Axis>),
+}
+
+/// Definitions of one name (several for a family with cases) and the scope in which they stand.
+pub struct Found<'m> {
+    /// The name.
+    pub name: &'m str,
+    /// Its cases.
+    pub cases: Vec<Def<'m>>,
+    /// Where they are evaluated and remembered.
+    pub scope: Rc<Scope<'m>>,
+}
+
+/// Something that has a value and perhaps an index.
+#[derive(Clone, Copy)]
+pub enum Def<'m> {
+    /// `let`, `loss`.
+    Let(&'m syntax::Binding),
+    /// `data`.
+    Data(&'m syntax::Binding),
+    /// `layer`.
+    Layer(&'m syntax::Binding),
+    /// The binder with this number of a `draw`.
+    Draw(&'m syntax::Draw, usize),
+    /// `solve`.
+    Solve(&'m syntax::Solve),
+    /// `scene`.
+    Scene(&'m syntax::Name, &'m [syntax::Statement]),
+    /// `perturb`.
+    Perturb(&'m syntax::Perturb),
+    /// A slot of a perturbation: its statement has the binder, the fields and the value.
+    Slot(&'m syntax::Statement),
+}
+
+impl<'m> Def<'m> {
+    /// The index, for members of families.
+    pub fn family(&self) -> Option<&'m syntax::Family> {
+        match self {
+            Def::Let(b) | Def::Data(b) | Def::Layer(b) => b.binder.family.as_ref(),
+            Def::Draw(d, k) => d.binders[*k].family.as_ref(),
+            Def::Solve(s) => s.binder.family.as_ref(),
+            Def::Perturb(p) => p.binder.family.as_ref(),
+            Def::Scene(..) => None,
+            Def::Slot(s) => match &s.kind {
+                syntax::StatementKind::Slot(binder, ..) => binder.family.as_ref(),
+                _ => None,
+            },
+        }
+    }
+
+    /// The name with its place.
+    pub fn name(&self) -> Option<&'m syntax::Name> {
+        match self {
+            Def::Let(b) | Def::Data(b) | Def::Layer(b) => Some(&b.binder.name),
+            Def::Draw(d, k) => Some(&d.binders[*k].name),
+            Def::Solve(s) => Some(&s.binder.name),
+            Def::Perturb(p) => Some(&p.binder.name),
+            Def::Scene(name, _) => Some(name),
+            Def::Slot(s) => match &s.kind {
+                syntax::StatementKind::Slot(binder, ..) => Some(&binder.name),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// What is remembered of a definition.
+#[derive(Clone)]
+pub enum Memo<'m> {
+    /// It is being evaluated: meeting it again is a cycle.
+    Running,
+    /// It has been evaluated.
+    Done(Outcome<'m>),
+}
+
+/// Names with meanings: a module, a call, a member of a family, a solve, a scene.
+pub struct Scope<'m> {
+    /// Where names are looked up that this one has not.
+    pub parent: Option<Rc<Scope<'m>>>,
+    /// The module of the text.
+    pub module: ModuleId,
+    /// Axes over which the present call is mapped: reductions of all axes leave them alone.
+    pub carried: Vec<Axis>,
+    /// Name path of draws.
+    pub path: String,
+    /// Names with values.
+    pub bound: RefCell<Vec<(&'m str, Value<'m>)>>,
+    /// Names with definitions, evaluated when read.
+    pub defs: Vec<Def<'m>>,
+    /// Values of the definitions by name and index.
+    pub memo: RefCell<HashMap<(&'m str, Option<String>), Memo<'m>>>,
+    /// A layer's name in a perturbation means the base's.
+    pub base: Option<Rc<Scene<'m>>>,
+}
+
+impl<'m> Scope<'m> {
+    /// The scope of a module.
+    pub fn of_module(module: ModuleId) -> Rc<Scope<'m>> {
+        Rc::new(Scope {
+            parent: None,
+            module,
+            carried: Vec::new(),
+            path: String::new(),
+            bound: RefCell::default(),
+            defs: Vec::new(),
+            memo: RefCell::default(),
+            base: None,
+        })
+    }
+
+    /// A scope inside, with some names bound and others defined.
+    pub fn inside(self: &Rc<Self>, path: &str, bound: Vec<(&'m str, Value<'m>)>, defs: Vec<Def<'m>>) -> Scope<'m> {
+        let dot = if self.path.is_empty() || path.is_empty() { "" } else { "." };
+        Scope {
+            parent: Some(self.clone()),
+            module: self.module,
+            carried: self.carried.clone(),
+            path: format!("{}{dot}{path}", self.path),
+            bound: RefCell::new(bound),
+            defs,
+            memo: RefCell::default(),
+            base: None,
+        }
+    }
+
+    /// The value bound here or outside, without evaluating definitions; none where a definition hides it.
+    pub fn bound(&self, name: &str) -> Option<Value<'m>> {
+        if let Some((_, value)) = self.bound.borrow().iter().rev().find(|(key, _)| *key == name) {
+            return Some(value.clone());
+        }
+        if self.defs.iter().any(|def| def.name().is_some_and(|known| known.text == name)) {
+            return None;
+        }
+        self.parent.as_ref().and_then(|parent| parent.bound(name))
+    }
+
+    /// Binds a name.
+    pub fn bind(&self, name: &'m str, value: Value<'m>) {
+        self.bound.borrow_mut().push((name, value));
+    }
+}
+
+/// A scene: the scope of its definitions; a perturbation has slots over a base.
+pub struct Scene<'m> {
+    /// Its definitions.
+    pub scope: Rc<Scope<'m>>,
+    /// What it perturbs.
+    pub base: Option<Rc<Scene<'m>>>,
+    /// Its name.
+    pub name: &'m str,
+}
+
+impl<'m> Scene<'m> {
+    /// The name of a field, where the scene or what it perturbs has it.
+    pub fn field(&self, name: &str) -> Option<&'m str> {
+        let own = self.scope.defs.iter().filter_map(Def::name).find(|own| own.text == name);
+        own.map(|name| name.text.as_str()).or_else(|| self.base.as_ref().and_then(|base| base.field(name)))
+    }
+
+    /// The names of all fields.
+    pub fn fields(&self) -> Vec<String> {
+        let mut names = self.base.as_ref().map(|base| base.fields()).unwrap_or_default();
+        names.extend(self.scope.defs.iter().filter_map(Def::name).map(|name| name.text.clone()));
+        names
+    }
+}
+
+/// A data pipeline.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// Where the samples come from.
+    pub source: spec::Pictures,
+    /// The steps so far.
+    pub steps: Vec<spec::Step>,
+    /// What is known of the sides.
+    pub sides: Sides,
+}
+
+/// What is known of the sides of the pictures in a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sides {
+    /// Nothing.
+    Any,
+    /// They are square.
+    Square,
+    /// The shorter one is this long.
+    Shorter(usize),
+    /// Both are this long.
+    Both(usize),
+}
+
+impl Value<'_> {
+    /// What it is, in words, with its article.
+    pub fn describe(&self) -> String {
+        match self {
+            Value::Number(number) => format!("the number {number}"),
+            Value::Bool(value) => format!("`{value}`"),
+            Value::Text(_) => "a text".into(),
+            Value::Choice(word, _) => format!("the choice `{word}`"),
+            Value::None => "`none`".into(),
+            Value::List(items) => format!("a list of {}", items.len()),
+            Value::Record(fields) => {
+                format!("a record {{ {} }}", fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))
+            }
+            Value::Axes(_) => "axes".into(),
+            Value::Duration(..) => "a duration".into(),
+            Value::Tensor(_) => "a run-time value".into(),
+            Value::Function(function, _) => format!("the function `{}`", function.name.text),
+            Value::Family(found) => format!("the family `{}`", found.name),
+            Value::Layers(_, name) => format!("the family `{name}`"),
+            Value::Data(..) => "a data item".into(),
+            Value::Pipeline(_) => "a data pipeline".into(),
+            Value::Solved(..) => "a solve".into(),
+            Value::Scene(scene) => format!("the scene `{}`", scene.name),
+        }
+    }
+
+    /// The text by which a member of a family is remembered and shown.
+    pub fn key(&self) -> Option<String> {
+        match self {
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Text(text) => Some(text.to_string()),
+            Value::Choice(word, _) => Some((*word).to_string()),
+            Value::List(items) => Some(format!("[{}]", items.iter().map(Value::key).collect::<Option<Vec<_>>>()?.join(", "))),
+            _ => None,
+        }
+    }
+}
