@@ -44,6 +44,16 @@ fn split(new: &mut Graph, site: &Site, operands: &[NodeId], values: &[Option<Val
     if let (Form::Pick(0, at), Some(Value::Planes(planes))) = (&form, operands.first().and_then(|_| value(0))) {
         return Value::Whole(planes[*at]);
     }
+    if let Some(Value::Planes(planes)) = operands.first().and_then(|_| value(0)).filter(|_| shape.len() + 1 == old.shape(operands[0]).len()) {
+        let planes = planes.clone();
+        match (site.node.op.name(), operands.get(1).and_then(|_| value(1))) {
+            ("pick_at", Some(Value::Whole(index))) if starts_with_rest(old, operands[0], shape) => {
+                return Value::Whole(chosen(new, &planes, *index, shape));
+            }
+            ("arg_max", _) if shape.is_empty() => return Value::Whole(first_largest(new, &planes)),
+            _ => {}
+        }
+    }
     match form {
         Form::Map(_) if splits(shape) => {
             let sides: Vec<_> = (0..operands.len()).map(|i| taken(new, value(i), shape)).collect();
@@ -88,6 +98,36 @@ fn split(new: &mut Graph, site: &Site, operands: &[NodeId], values: &[Option<Val
             Value::Whole(new.add(site.node.op.clone(), &operands))
         }
     }
+}
+
+/// Whether taking away the first axis leaves `shape` and no other axis would.
+fn starts_with_rest(old: &Graph, id: NodeId, shape: &[usize]) -> bool {
+    let whole = old.shape(id);
+    whole[1..] == *shape && (1..whole.len()).all(|axis| whole[axis] != whole[0])
+}
+
+/// The plane with the number `index`.
+fn chosen(new: &mut Graph, planes: &[NodeId], index: NodeId, shape: &[usize]) -> NodeId {
+    let mut result = planes[0];
+    for (number, plane) in planes.iter().enumerate().skip(1) {
+        let number = new.number(number as f64);
+        let on = new.add(Arc::new(ops::Equal), &[index, number]);
+        let on = new.expand(on, shape, &[]);
+        result = new.select(on, *plane, result);
+    }
+    result
+}
+
+/// The number of the first largest scalar.
+fn first_largest(new: &mut Graph, planes: &[NodeId]) -> NodeId {
+    let (mut best, mut most) = (new.number(0.0), new.number(f64::NEG_INFINITY));
+    for (number, plane) in planes.iter().enumerate() {
+        let more = new.add(Arc::new(ops::Less), &[most, *plane]);
+        let number = new.number(number as f64);
+        best = new.select(more, number, best);
+        most = new.select(more, *plane, most);
+    }
+    best
 }
 
 fn reduce(new: &mut Graph, join: Join, over: &[usize], side: Vec<NodeId>, shape: &Shape) -> Value {
