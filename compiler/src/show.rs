@@ -93,7 +93,7 @@ fn op(graph: &Graph, id: NodeId) -> String {
         Form::Pick(axis, at) => format!("{name} {axis}: {at}"),
         Form::Reduce(_, over) => format!("{name} {over:?}"),
         Form::Stencil(taps) => format!("{name} {}", self::taps(&taps)),
-        Form::Whole | Form::Host(..) => {
+        Form::Whole | Form::Host(..) | Form::PickAt(_) | Form::ArgMax(_) => {
             let debug = format!("{:?}", node.op);
             debug.split_once(' ').map_or(name.to_owned(), |(_, rest)| format!("{name} {rest}"))
         }

@@ -52,7 +52,7 @@ impl Op for ArgMax {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::ArgMax(self.axis)
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {

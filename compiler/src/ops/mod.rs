@@ -101,6 +101,10 @@ pub enum Form {
     Reduce(Join, Vec<usize>),
     /// The same elements in another shape: a view.
     Reshape,
+    /// An index of an axis that the second operand gives; alone unless the axis is split into planes.
+    PickAt(usize),
+    /// Place of the first largest element along an axis; alone unless the axis is split into planes.
+    ArgMax(usize),
     /// Alone, by its definition.
     Whole,
     /// Alone, by an algorithm of the host with numbers.

@@ -41,7 +41,7 @@ impl Op for PickAt {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::PickAt(self.axis)
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {

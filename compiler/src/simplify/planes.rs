@@ -44,15 +44,12 @@ fn split(new: &mut Graph, site: &Site, operands: &[NodeId], values: &[Option<Val
     if let (Form::Pick(0, at), Some(Value::Planes(planes))) = (&form, operands.first().and_then(|_| value(0))) {
         return Value::Whole(planes[*at]);
     }
-    if let Some(Value::Planes(planes)) = operands.first().and_then(|_| value(0)).filter(|_| shape.len() + 1 == old.shape(operands[0]).len()) {
-        let planes = planes.clone();
-        match (site.node.op.name(), operands.get(1).and_then(|_| value(1))) {
-            ("pick_at", Some(Value::Whole(index))) if starts_with_rest(old, operands[0], shape) => {
-                return Value::Whole(chosen(new, &planes, *index, shape));
-            }
-            ("arg_max", _) if shape.is_empty() => return Value::Whole(first_largest(new, &planes)),
-            _ => {}
+    match (&form, operands.first().and_then(|_| value(0)), operands.get(1).and_then(|_| value(1))) {
+        (Form::PickAt(0), Some(Value::Planes(planes)), Some(Value::Whole(index))) => {
+            return Value::Whole(chosen(new, planes, *index, shape));
         }
+        (Form::ArgMax(0), Some(Value::Planes(planes)), _) if shape.is_empty() => return Value::Whole(first_largest(new, planes)),
+        _ => {}
     }
     match form {
         Form::Map(_) if splits(shape) => {
@@ -98,12 +95,6 @@ fn split(new: &mut Graph, site: &Site, operands: &[NodeId], values: &[Option<Val
             Value::Whole(new.add(site.node.op.clone(), &operands))
         }
     }
-}
-
-/// Whether taking away the first axis leaves `shape` and no other axis would.
-fn starts_with_rest(old: &Graph, id: NodeId, shape: &[usize]) -> bool {
-    let whole = old.shape(id);
-    whole[1..] == *shape && (1..whole.len()).all(|axis| whole[axis] != whole[0])
 }
 
 /// The plane with the number `index`.
