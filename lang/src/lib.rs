@@ -6,6 +6,7 @@
 
 pub mod elaborate;
 pub mod fault;
+pub mod format;
 pub mod library;
 pub mod modules;
 pub mod nearest;
