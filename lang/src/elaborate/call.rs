@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::Elaborator;
 use super::builtin::{Actuals, Given, WORDS};
 use super::names::definitions;
+use super::origins::without_labels;
 use super::value::{Abort, Outcome, Scope, Value};
 use crate::fault::Fault;
 use crate::modules::ModuleId;
@@ -50,6 +51,25 @@ impl<'m> Elaborator<'m> {
     }
 
     fn call_given(
+        &mut self,
+        function: &'m Expr,
+        given: Vec<(Option<&'m crate::syntax::Name>, Given<'m>)>,
+        span: Span,
+        scope: &Rc<Scope<'m>>,
+    ) -> Outcome<'m> {
+        let written: Vec<_> = given.clone();
+        match self.called(function, given, span, scope) {
+            Err(Abort::Pending(own)) => {
+                let all = self.with_arguments(own, &written);
+                let asked =
+                    matches!(&*function.kind, ExprKind::Path(path) if path.segments.len() == 1 && path.segments[0].text == "oracle");
+                Err(Abort::Pending(if asked { without_labels(&all) } else { all }))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn called(
         &mut self,
         function: &'m Expr,
         given: Vec<(Option<&'m crate::syntax::Name>, Given<'m>)>,

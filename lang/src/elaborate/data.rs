@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Elaborator;
 use super::builtin::{Actuals, Given};
-use super::value::{Abort, Outcome, Pipeline, Scope, Sides, Value};
+use super::value::{Abort, Origin, Outcome, Pipeline, Scope, Sides, Value};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::spec::{Data, Element, Filter, Part, Pictures, Prim, Step};
@@ -43,7 +43,11 @@ impl<'m> Elaborator<'m> {
         let axes = match name.text.as_str() {
             "image" => vec![(channel, 3), (rows, height), (columns, width)],
             "label" => vec![(rows, height), (columns, width)],
-            "class" | "boxes" => return Err(self.pend("classes and boxes of pictures", span)),
+            "class" | "boxes" => {
+                self.pend("classes and boxes of pictures", span);
+                let labels = (name.text == "boxes").then_some(Origin::Label(span));
+                return Err(Abort::Pending(Rc::new(labels.into_iter().collect())));
+            }
             _ => {
                 let known = ["image", "label", "class", "boxes", "train", "valid", "test"].map(String::from).to_vec();
                 return Err(self.unknown_field(&Value::Data(number, part), name, known));

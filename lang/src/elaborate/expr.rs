@@ -73,14 +73,15 @@ impl<'m> Elaborator<'m> {
                 let value = self.eval(value, scope)?;
                 self.field(value, name, expr.span)
             }
-            ExprKind::List(items) => Ok(Value::List(items.iter().map(|item| self.eval(item, scope)).collect::<Result<_, _>>()?)),
+            ExprKind::List(items) => {
+                let outcomes: Vec<_> = items.iter().map(|item| self.eval(item, scope)).collect();
+                Ok(Value::List(self.all(outcomes)?.into()))
+            }
             ExprKind::ListEach(item, generators) => self.comprehension(item, generators, scope),
             ExprKind::Record(fields) => {
-                let mut values = Vec::with_capacity(fields.len());
-                for (name, value) in fields {
-                    values.push((name.text.clone(), self.eval(value, scope)?));
-                }
-                Ok(Value::Record(values.into()))
+                let outcomes: Vec<_> = fields.iter().map(|(_, value)| self.eval(value, scope)).collect();
+                let values = self.all(outcomes)?;
+                Ok(Value::Record(fields.iter().map(|(name, _)| name.text.clone()).zip(values).collect()))
             }
             ExprKind::Broken => Err(Abort::Faulted),
         }
@@ -198,11 +199,12 @@ impl<'m> Elaborator<'m> {
 
     fn operation(&mut self, op: BinaryOp, left: &'m Expr, right: &'m Expr, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         if matches!(op, BinaryOp::And | BinaryOp::Or) {
-            let first = self.eval(left, scope)?;
-            if let Value::Bool(known) = first {
-                return if known == (op == BinaryOp::Or) { Ok(first) } else { self.truth(right, scope) };
+            let first = self.eval(left, scope);
+            if let Ok(Value::Bool(known)) = first {
+                return if known == (op == BinaryOp::Or) { first } else { self.truth(right, scope) };
             }
-            let second = self.eval(right, scope)?;
+            let second = self.eval(right, scope);
+            let (first, second) = self.both(first, second)?;
             let op = if op == BinaryOp::And { spec::Binary::And } else { spec::Binary::Or };
             return self.binary(op, (first, left.span), (second, right.span), span, &scope.carried);
         }
@@ -257,13 +259,14 @@ impl<'m> Elaborator<'m> {
             }
             return Ok((first, self.eval(right, scope)?));
         }
-        Ok((self.eval(left, scope)?, self.eval(right, scope)?))
+        let (first, second) = (self.eval(left, scope), self.eval(right, scope));
+        self.both(first, second)
     }
 
     fn comprehension(&mut self, item: &'m Expr, generators: &'m [Generator], scope: &Rc<Scope<'m>>) -> Outcome<'m> {
-        let mut values = Vec::new();
-        self.generate(item, generators, scope, &mut values)?;
-        Ok(Value::List(values.into()))
+        let mut outcomes = Vec::new();
+        self.generate(item, generators, scope, &mut outcomes)?;
+        Ok(Value::List(self.all(outcomes)?.into()))
     }
 
     fn generate(
@@ -271,10 +274,10 @@ impl<'m> Elaborator<'m> {
         item: &'m Expr,
         generators: &'m [Generator],
         scope: &Rc<Scope<'m>>,
-        values: &mut Vec<Value<'m>>,
+        values: &mut Vec<Outcome<'m>>,
     ) -> Result<(), Abort> {
         let Some((generator, rest)) = generators.split_first() else {
-            values.push(self.eval(item, scope)?);
+            values.push(self.eval(item, scope));
             return if values.len() as i64 > LONGEST { Err(self.endless(item.span)) } else { Ok(()) };
         };
         for value in self.list(&generator.over, scope)?.iter() {

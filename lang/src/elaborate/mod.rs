@@ -11,9 +11,11 @@ mod checks;
 mod data;
 mod expr;
 mod fit;
+mod independence;
 mod names;
 mod number;
 mod ops;
+mod origins;
 mod root;
 mod scene;
 mod settings;
@@ -34,10 +36,10 @@ use crate::modules::{ModuleId, Modules};
 use crate::params::Overrides;
 use crate::source::Span;
 use crate::spec::{Axis, Pending, Spec, TermId};
-use crate::syntax::ItemKind;
+use crate::syntax::{ItemKind, Perturb};
 use settings::{Asked, Settings};
 use terms::Store;
-use value::{Abort, Scope};
+use value::{Abort, Origins, Scene, Scope};
 
 /// Stack of the thread that elaborates: recurrences nest deeply.
 const STACK: usize = 512 << 20;
@@ -87,6 +89,12 @@ pub(crate) struct Elaborator<'m> {
     running: Vec<(String, Span)>,
     /// Calls that are being inlined.
     calls: Vec<Span>,
+    /// Origins of expressions that need something pending, by expression and scope, which are kept alive.
+    origins: HashMap<(usize, usize), (Rc<Scope<'m>>, Origins)>,
+    /// Perturbations, whose independence is proved when all else is evaluated.
+    perturbations: Vec<(&'m Perturb, Rc<Scene<'m>>)>,
+    /// Fields of scenes are not asked: they have no value and no origin.
+    hollow: bool,
     depth: usize,
     evaluations: u64,
     exhausted: bool,
@@ -126,6 +134,9 @@ impl<'m> Elaborator<'m> {
             members: HashMap::new(),
             running: Vec::new(),
             calls: Vec::new(),
+            origins: HashMap::new(),
+            perturbations: Vec::new(),
+            hollow: false,
             depth: 0,
             evaluations: 0,
             exhausted: false,
@@ -196,7 +207,7 @@ impl<'m> Elaborator<'m> {
         if self.spec.pending.iter().all(|pending| pending.what != what) {
             self.spec.pending.push(Pending { what: what.to_string(), span });
         }
-        Abort::Pending
+        Abort::Pending(Origins::default())
     }
 }
 

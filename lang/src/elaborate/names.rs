@@ -109,7 +109,11 @@ impl<'m> Elaborator<'m> {
             ItemKind::Param(param) => self.param(first.module, param),
             ItemKind::Net(_) | ItemKind::Model(_) => Err(self.pend("nets", span)),
             ItemKind::Train(_) => Err(self.pend("training phases", span)),
-            ItemKind::Eval(_) => Err(self.pend("evaluations that training reads", span)),
+            ItemKind::Eval(eval) => {
+                let scope = self.module_scope(first.module);
+                self.pend("evaluations that training reads", span);
+                Err(Abort::Pending(self.origins_of_expr(&eval.value, &scope)))
+            }
             ItemKind::Names(..) => Err(self.pend("official weights", span)),
             ItemKind::Broken => Err(Abort::Faulted),
             _ => {

@@ -1,6 +1,6 @@
 //! What a spec asks for: data, solves, evaluations, the output; and the rest of its definitions, for their faults.
 
-use super::value::{Abort, Def, Found, Value};
+use super::value::{Abort, Def, Found, Outcome, Value};
 use super::{Elaborator, Sink};
 use crate::fault::Fault;
 use crate::modules::ModuleId;
@@ -33,6 +33,16 @@ impl<'m> Elaborator<'m> {
                 let _ = self.evaluation(*module, eval);
             }
         }
+        for (perturb, scene) in std::mem::take(&mut self.perturbations) {
+            self.calls.clear();
+            self.check_perturbation(perturb, &scene);
+        }
+        for (module, item) in &items {
+            let ItemKind::Train(train) = &item.kind else { continue };
+            self.calls.clear();
+            let scope = self.module_scope(*module);
+            self.check_phase(train, &scope);
+        }
     }
 
     /// Data, definitions and solves are evaluated for their own sake; what training needs is noted.
@@ -63,9 +73,8 @@ impl<'m> Elaborator<'m> {
         let Some(case) = cases.first() else { return };
         match case.family() {
             None => {
-                if let Ok(value) = self.member(&found, None, name.span) {
-                    self.defined(&item.kind, value, name.span);
-                }
+                let outcome = self.member(&found, None, name.span);
+                self.defined(&item.kind, outcome, name.span);
             }
             Some(Family::At(at)) => {
                 if let Ok(index) = self.eval(at, &scope) {
@@ -74,32 +83,40 @@ impl<'m> Elaborator<'m> {
             }
             Some(Family::Over(_, over)) => {
                 let Ok(indices) = self.list(over, &scope) else { return };
-                self.members_of(&found, &indices, name.span);
+                self.members_of(&item.kind, &found, &indices, name.span);
             }
         }
     }
 
-    fn members_of(&mut self, found: &Found<'m>, indices: &[Value<'m>], span: Span) {
+    fn members_of(&mut self, kind: &'m ItemKind, found: &Found<'m>, indices: &[Value<'m>], span: Span) {
         for index in indices {
-            if self.member(found, Some(index), span).is_err() {
+            let outcome = self.member(found, Some(index), span);
+            let failed = outcome.is_err();
+            self.defined(kind, outcome, span);
+            if failed {
                 return;
             }
         }
     }
 
     /// What is proved of a definition for its own sake.
-    fn defined(&mut self, kind: &'m ItemKind, value: Value<'m>, span: Span) {
-        match (kind, value) {
-            (ItemKind::Loss(binding), Value::Tensor(id)) => {
+    fn defined(&mut self, kind: &'m ItemKind, outcome: Outcome<'m>, span: Span) {
+        match (kind, outcome) {
+            (ItemKind::Loss(binding), Ok(Value::Tensor(id))) => {
                 let place = binding.value.span;
                 if self.scalar(id, place, &format!("the loss `{}`", binding.binder.name.text)).is_ok() {
                     self.sinks.push((id, place, Sink::Loss));
                 }
             }
-            (ItemKind::Scene(..) | ItemKind::Perturb(_), Value::Scene(scene)) => {
-                if let Ok(Value::List(layers)) = self.layers(&scene, span) {
-                    drop(layers);
-                }
+            (ItemKind::Loss(binding), Err(Abort::Pending(origins))) => {
+                self.check_trained(&origins, binding.value.span, "this is a loss");
+            }
+            (ItemKind::Scene(..), Ok(Value::Scene(scene))) => {
+                let _ = self.layers(&scene, span);
+            }
+            (ItemKind::Perturb(perturb), Ok(Value::Scene(scene))) => {
+                let _ = self.layers(&scene, span);
+                self.perturbations.push((perturb, scene));
             }
             _ => {}
         }

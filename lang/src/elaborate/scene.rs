@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Elaborator;
 use super::names::{definitions, found_in};
 use super::number::Number;
-use super::value::{Abort, Def, Memo, Outcome, Scene, Scope, Value};
+use super::value::{Abort, Def, Memo, Origin, Origins, Outcome, Scene, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::spec::{Distribution, Element, Prim};
@@ -50,6 +50,9 @@ impl<'m> Elaborator<'m> {
 
     /// A field of a scene: a layer, a `let` or a draw.
     pub fn scene_field(&mut self, scene: &Rc<Scene<'m>>, name: &'m str, span: Span) -> Outcome<'m> {
+        if self.hollow {
+            return Err(Abort::Pending(Origins::default()));
+        }
         if self.is_family(scene, name) {
             return Ok(Value::Layers(scene.clone(), name));
         }
@@ -112,7 +115,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// The scope of a slot, where its index is the one that is asked for.
-    fn slot_scope(
+    pub fn slot_scope(
         &mut self,
         family: Option<&'m Family>,
         index: Option<&Value<'m>>,
@@ -150,28 +153,42 @@ impl<'m> Elaborator<'m> {
         while let Some(base) = root.base.clone() {
             root = base;
         }
-        let mut layers = Vec::new();
+        let mut layers: Vec<Outcome<'m>> = Vec::new();
         for def in &root.scope.defs {
             let Def::Layer(binding) = def else { continue };
             let name = binding.binder.name.text.as_str();
             match &binding.binder.family {
-                None => layers.push(self.scene_member(scene, name, None, span)?),
+                None => layers.push(self.scene_member(scene, name, None, span)),
                 Some(Family::At(at)) => {
                     let index = self.eval(at, &root.scope)?;
-                    layers.push(self.scene_member(scene, name, Some(&index), span)?);
+                    layers.push(self.scene_member(scene, name, Some(&index), span));
                 }
                 Some(Family::Over(_, over)) => {
                     for index in self.list(over, &root.scope)?.iter() {
-                        layers.push(self.scene_member(scene, name, Some(index), span)?);
+                        layers.push(self.scene_member(scene, name, Some(index), span));
                     }
                 }
             }
         }
-        Ok(Value::List(layers.into()))
+        Ok(Value::List(self.all(layers)?.into()))
     }
 
     /// `draw z ~ normal[feature: 64]`.
     pub fn draw(&mut self, draw: &'m Draw, number: usize, scope: &Rc<Scope<'m>>, shown: &str) -> Outcome<'m> {
+        let binder = &draw.binders[number];
+        let dot = if scope.path.is_empty() { "" } else { "." };
+        let index = if shown.is_empty() { String::new() } else { format!("[{shown}]") };
+        let path = format!("{}{dot}{}{index}", scope.path, binder.name.text);
+        match self.drawn(draw, &path, scope, binder.name.span) {
+            Err(Abort::Pending(origins)) => {
+                let own = Origin::Draw(path, binder.name.span);
+                Err(Abort::Pending(Rc::new(origins.iter().cloned().chain([own]).collect())))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn drawn(&mut self, draw: &'m Draw, path: &str, scope: &Rc<Scope<'m>>, span: Span) -> Outcome<'m> {
         if draw.per.is_some_and(|per| per != Per::Sample) {
             return Err(self.pend("draws shared by a batch", draw.from.span));
         }
@@ -211,10 +228,6 @@ impl<'m> Elaborator<'m> {
             };
             args.push(self.operand(&value, &Value::None)?);
         }
-        let binder = &draw.binders[number];
-        let dot = if scope.path.is_empty() { "" } else { "." };
-        let index = if shown.is_empty() { String::new() } else { format!("[{shown}]") };
-        let path = format!("{}{dot}{}{index}", scope.path, binder.name.text);
-        Ok(Value::Tensor(self.store.intern(Prim::Draw { from, path }, args, element, axes, binder.name.span)))
+        Ok(Value::Tensor(self.store.intern(Prim::Draw { from, path: path.to_string() }, args, element, axes, span)))
     }
 }

@@ -1,21 +1,34 @@
 //! What an expression means while a spec is elaborated: compile-time values, and tensors as numbers of terms.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::number::Number;
 use crate::modules::ModuleId;
+use crate::source::Span;
 use crate::spec::{self, Axis, TermId};
 use crate::syntax;
 
 /// Why an expression has no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Abort {
     /// A fault is recorded.
     Faulted,
-    /// It needs something that is not executed yet, which is recorded.
-    Pending,
+    /// It needs something that is not executed yet, which is recorded. What it is computed from is known all the same.
+    Pending(Origins),
+}
+
+/// What a value is computed from, as far as checks ask.
+pub type Origins = Rc<BTreeSet<Origin>>;
+
+/// One of these.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A draw, by its name path, and where it is drawn.
+    Draw(String, Span),
+    /// Ground truth, and where it is read.
+    Label(Span),
 }
 
 /// A value or the reason for having none.
