@@ -90,9 +90,8 @@ impl<'a> Walk<'a> {
                 self.open.push(Open { block, inside, close });
             }
             ")" | "]" | "}" => {
-                if self.open.pop().is_some_and(|open| open.block) {
-                    self.anchor = None;
-                }
+                let block = self.open.pop().is_some_and(|open| open.block);
+                self.anchor = self.anchor.filter(|_| !block);
             }
             "=" | "~" | "return" if top && self.anchor.is_none() && self.hangs() => {
                 self.anchor = if last_in_line { None } else { Some(cell.end()) };

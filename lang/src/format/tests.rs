@@ -70,11 +70,12 @@ fn texts_without_any_layout_keep_their_meaning() {
 
 #[test]
 fn the_style() {
-    let text = "//! Head\n\n\n\nuse   std::mask ,std::nn\nparam a:int=1 \"one\"\nparam longer  = 2*(3-1)   \"two\" // why\nparam c : x|y = x\n\
-        fn f (x:image,k : int=3)->image{\nlet a=-x^2+b*( c-1 )/2 // first\nlet lonely= [1,2 , 3][0..2] // second\n\
+    let text = "//! Head\n\n\n\nuse   std::mask ,std::nn\nparam a:int=1 \"one\"\nparam longer  = 2*(3-1)   \"two\" // why\n\
+        param c : x|y = x\nfn f (x:image,k : int=3)->image{\nlet a=-x^2+b*( c-1 )/2 // first\nlet lonely= [1,2 , 3][0..2] // second\n\
         /// doc\nlet d = f(a,\nb,\n[\n1,\n2\n])\n// a remark\nreturn a\n+ b\n- c }\n\
         train t for 1k steps,batch 3{ update a by b with c(-1)\nevery 2 steps{show 1/2 of a checkpoint} }\n\
-        perturb p=s with{front:shift(a,down:9 / 8)\nback.image: x\n|> y}\nvariant v=w{a=1,longer = 2}\nlet r={a:1,b:{}}\nlet x = photos.train.data";
+        perturb p=s with{front:shift(a,down:9 / 8)\nback.image: x\n|> y}\n\
+        variant v=w{a=1,longer = 2}\nlet r={a:1,b:{}}\nlet x = photos.train.data";
     insta::assert_snapshot!(format(text).unwrap());
 }
 

@@ -8,6 +8,9 @@ use crate::source::{Sources, Span};
 use crate::syntax::{Binder, File, ItemKind, Name};
 use std::collections::BTreeMap;
 
+/// Faults about names that one file may have; further ones teach nothing.
+const MOST_FAULTS: usize = 100;
+
 /// A definition: its name, whether it may be one case of several, and where it stands.
 struct Own {
     name: String,
@@ -40,6 +43,7 @@ pub fn names(sources: &Sources, module: ModuleId, file: &File) -> (BTreeMap<Stri
         }
     }
     faults.extend(outputs_twice(file));
+    faults.truncate(MOST_FAULTS);
     (names, faults)
 }
 

@@ -87,7 +87,7 @@ fn opening(text: &str, id: SourceId, tokens: &[Token], file: &mut File) -> usize
 
 /// Faults for `//!` lines behind the first item.
 fn late_heads(id: SourceId, tokens: &[Token]) -> Vec<Fault> {
-    let late = tokens.iter().filter(|t| t.kind == TokenKind::Head);
+    let late = tokens.iter().filter(|t| t.kind == TokenKind::Head).take(MOST_FAULTS);
     late.map(|token| {
         let span = Span { source: id, start: token.start as u32, end: token.end as u32 };
         Fault::error("misplaced", "`//!` describes the whole file", span, "but stands behind its beginning")

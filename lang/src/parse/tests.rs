@@ -116,7 +116,8 @@ const FORMS: [&str; 12] = [
     "use std::gan, std::mask as m, \"./mine.seg\" as mine",
     "extend \"../perturbgan.seg\" with shifted = scaled, a = 3",
     "model mae = vit::autoencoder(size: body) from mae_file\n    names vit::mae_names",
-    "train t[r in xs] after own with side = r for 1.2M samples, batch 3, fresh a, b, batch 4 {\n    every 8 steps { update a by b with c but d on e.f }\n    every 1k steps { show 16 of world, shifted   checkpoint }\n}",
+    "train t[r in xs] after own with side = r for 1.2M samples, batch 3, fresh a, b, batch 4 {\n\
+     every 8 steps { update a by b with c but d on e.f }\nevery 1k steps { show 16 of world, shifted   checkpoint }\n}",
 ];
 
 #[test]
