@@ -12,6 +12,11 @@ use crate::source::Span;
 use crate::spec::{Axis, Binary, Element, Prim, Reduction, TermId};
 use crate::syntax::{Expr, ExprKind, Name};
 
+/// Largest size of an axis.
+const LONGEST: usize = 1 << 24;
+/// Most elements of a value.
+const LARGEST: usize = 1 << 36;
+
 impl<'m> Elaborator<'m> {
     /// `sum`, `max` or `min` of a list, of a value over axes, or (the latter two) of two values.
     pub fn reduce(&mut self, how: Reduction, actuals: &mut Actuals<'m>, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
@@ -118,6 +123,7 @@ impl<'m> Elaborator<'m> {
             }
         }
         all.retain(|(axis, _)| !axes.contains(axis));
+        self.not_too_large(&all, span)?;
         Ok(Value::Tensor(self.store.intern(Prim::Dot(axes), vec![a, b], Element::Real, all, span)))
     }
 
@@ -169,7 +175,18 @@ impl<'m> Elaborator<'m> {
             }
             axes.push((axis, size));
         }
+        self.not_too_large(&axes, span)?;
         Ok(Value::Tensor(self.spread_to(id, axes, span)))
+    }
+
+    fn not_too_large(&mut self, axes: &[(Axis, usize)], span: Span) -> Result<(), Abort> {
+        let count = axes.iter().try_fold(1usize, |count, (_, size)| count.checked_mul(*size));
+        if count.is_some_and(|count| count <= LARGEST) {
+            return Ok(());
+        }
+        let shown = self.shown_axes(axes);
+        let fault = Fault::error("bad-size", format!("a value with {shown} has more than 2^36 elements"), span, shown);
+        Err(self.fault(fault.help("No device holds this: reduce before, or slice.")))
     }
 
     /// All remaining labels as axes with sizes.
@@ -186,10 +203,10 @@ impl<'m> Elaborator<'m> {
     pub fn length(&mut self, expr: &'m Expr, scope: &Rc<Scope<'m>>) -> Result<usize, Abort> {
         let size = self.whole(expr, scope)?;
         match usize::try_from(size) {
-            Ok(size) if (1..=1 << 32).contains(&size) => Ok(size),
+            Ok(size) if (1..=LONGEST).contains(&size) => Ok(size),
             _ => {
                 let fault = Fault::error("bad-size", format!("an axis cannot have the size {size}"), expr.span, format!("{size}"));
-                Err(self.fault(fault.help("Sizes are whole numbers from 1.")))
+                Err(self.fault(fault.help("Sizes are whole numbers from 1 to 2^24.")))
             }
         }
     }

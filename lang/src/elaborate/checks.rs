@@ -8,6 +8,7 @@ use crate::spec::{Binary, Prim, TermId, Unary};
 impl Elaborator<'_> {
     /// All checks on terms.
     pub(super) fn check_terms(&mut self) {
+        self.note_draws();
         self.check_labels();
         self.check_gradients();
         self.check_states();
@@ -47,6 +48,21 @@ impl Elaborator<'_> {
             open.extend(&term.args);
         }
         false
+    }
+
+    /// Draws in what a run would compute are not executed yet.
+    fn note_draws(&mut self) {
+        let nexts = self.spec.solves.iter().flat_map(|solve| &solve.members).flat_map(|member| &member.states);
+        let roots: Vec<TermId> = self.reads.iter().map(|(id, ..)| *id).chain(nexts.flat_map(|state| [state.first, state.next])).collect();
+        for root in roots {
+            let cone = self.cone(root);
+            let drawn = (0..cone.len()).find(|place| cone[*place] && matches!(self.term(*place).prim, Prim::Draw { .. }));
+            if let Some(place) = drawn {
+                let span = self.term(place).span;
+                self.pend("random draws", span);
+                return;
+            }
+        }
     }
 
     fn check_labels(&mut self) {

@@ -13,7 +13,7 @@ use crate::syntax::{BinaryOp, Entry, Expr, ExprKind, Generator, Name};
 /// Nested evaluations before a spec is refused.
 const DEEPEST: usize = 4_000;
 /// Evaluations in all before a spec is refused.
-const MOST: u64 = 20_000_000;
+const MOST: u64 = 4_000_000;
 /// Longest list.
 const LONGEST: i64 = 1_000_000;
 

@@ -42,7 +42,7 @@ use terms::Store;
 use value::{Abort, Origins, Scene, Scope};
 
 /// Stack of the thread that elaborates: recurrences nest deeply.
-const STACK: usize = 512 << 20;
+const STACK: usize = 256 << 20;
 
 /// Elaborates a spec with its params as asked for. There is a spec where no fault is an error.
 pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {

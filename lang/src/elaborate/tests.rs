@@ -68,6 +68,32 @@ fn said(faults: Vec<Fault>) -> String {
     }
 }
 
+/// The text with a few of its words deleted, doubled, swapped or replaced by others of it.
+fn damaged(text: &str, seed: &mut u64) -> String {
+    let mut next = |below: usize| {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) as usize % below
+    };
+    let mut words: Vec<String> = Vec::new();
+    for letter in text.chars() {
+        let joins = |last: &String| last.chars().all(char::is_alphanumeric) && letter.is_alphanumeric();
+        match words.last_mut() {
+            Some(last) if joins(last) => last.push(letter),
+            _ => words.push(letter.to_string()),
+        }
+    }
+    for _ in 0..1 + next(3) {
+        let (at, other) = (next(words.len()), next(words.len()));
+        match next(4) {
+            0 => words[at].clear(),
+            1 => words.swap(at, other),
+            2 => words[at] = words[other].clone(),
+            _ => words[at] = ["0", "-1", "1e30", "none", "x", "m", "[]", "channel", "1/0"][next(9)].to_string(),
+        }
+    }
+    words.concat()
+}
+
 /// A data item of 8 by 8 pixels, and what follows.
 fn pictures(rest: &str) -> String {
     format!("data images = pictures(none) |> resize(8)\nlet x = images.image\n{rest}\n")
@@ -304,4 +330,31 @@ fn what_is_kept_by_labels_says_oracle() {
     let text = painted("", "z", "dx", "mean(render(shifted))");
     assert_eq!(with("try.seg", &text, &[], &[]).1, []);
     insta::assert_snapshot!(fault(&text.replace("oracle(test)", "test")));
+}
+
+#[test]
+fn damaged_specs_give_faults_but_never_panic() {
+    let mut seed = 7;
+    let (mut sound, mut faulty) = (0, 0);
+    let count = std::env::var("SEGC_DAMAGED").ok().and_then(|count| count.parse().ok()).unwrap_or(150);
+    for turn in 0..count {
+        let source = if turn % 3 == 2 {
+            painted("draw far ~ uniform(-1, 1)", "z + far", "dx", "mean(render(shifted))")
+        } else {
+            shipped().0["iem.seg"].into()
+        };
+        let text = damaged(&source, &mut seed);
+        let (modules, faults) = load("iem.seg", &text, &shipped());
+        let (spec, more) = elaborate(&modules, &Overrides::default());
+        if let Some(spec) = &spec {
+            assert!(show(spec).starts_with("spec iem"));
+        }
+        if faults.is_empty() && spec.is_some() {
+            sound += 1
+        } else {
+            faulty += 1
+        }
+        assert!(spec.is_some() || !more.is_empty(), "refused without a word: {text}");
+    }
+    assert!(sound > 0 && faulty > 0, "{sound} sound, {faulty} faulty");
 }
