@@ -1,7 +1,8 @@
 //! Named rewrites, graph to graph: `fold` numbers, `lift` work on repeated values before the repetition, drop `identity` work,
-//! `shorten` views and sums of repetitions, `gather` sums of moved copies into one stencil, split small leading axes into `planes`.
+//! pull `factors` and signs outwards, `shorten` views and sums of repetitions, `gather` sums of moved copies into one stencil, split small leading axes into `planes`.
 //! Equal nodes are shared and dead ones dropped whenever a graph is rebuilt.
 
+mod factors;
 mod gather;
 mod planes;
 
@@ -19,8 +20,8 @@ const PLANES: usize = 4;
 pub fn simplify(graph: &Graph) -> Graph {
     let graph = settle(graph);
     let graph = settle(&planes::planes(&graph));
-    let graph = gather::gather(&graph);
-    settle(&graph)
+    let graph = settle(&gather::gather(&graph));
+    factors::reciprocals(&graph.rebuild(|new, site| site.keep(new)))
 }
 
 /// The local rewrites, until none changes anything.
@@ -36,7 +37,7 @@ fn settle(graph: &Graph) -> Graph {
 }
 
 fn local(new: &mut Graph, site: &Site) -> NodeId {
-    let rules = [fold, lift, identity, shorten];
+    let rules = [fold, lift, identity, factors::factors, shorten];
     rules.iter().find_map(|rule| rule(new, site)).unwrap_or_else(|| site.keep(new))
 }
 
@@ -93,6 +94,11 @@ fn identity(new: &mut Graph, site: &Site) -> Option<NodeId> {
         "add" if is(0, 0.0) => Some(operand(1)),
         "add" | "subtract" if is(1, 0.0) => Some(operand(0)),
         "subtract" if is(0, 0.0) => Some(new.negated(operand(1))),
+        "subtract" if named(new, operand(1), "subtract") && new.as_number(operand(0)).is_some() => {
+            // 1 - (1 - m) is m.
+            let inner = new.operands(operand(1));
+            (new.as_number(inner[0]) == new.as_number(operand(0))).then(|| inner[1])
+        }
         "multiply" if is(0, 1.0) => Some(operand(1)),
         "multiply" | "divide" if is(1, 1.0) => Some(operand(0)),
         "multiply" if is(0, -1.0) => Some(new.negated(operand(1))),

@@ -32,14 +32,16 @@ fn is_linear(graph: &Graph, id: NodeId) -> bool {
     matches!(graph.node(id).op.name(), "add" | "subtract")
 }
 
-/// Adds `weight` times a node to the sum. Only nodes that nothing else uses are taken apart.
+/// Adds `weight` times a node to the sum.
 fn take_apart(graph: &Graph, id: NodeId, weight: f64, root: bool, sum: &mut Sum) {
     let operands = graph.operands(id);
-    if !root && graph.users(id).len() > 1 {
+    // A moved copy that is used elsewhere as well costs nothing to read once more; other shared work is not repeated.
+    let name = graph.node(id).op.name();
+    if !root && name != "stencil" && graph.users(id).len() > 1 {
         return sum.plain.push((id, weight));
     }
     let numbers: Vec<_> = operands.iter().map(|operand| graph.as_number(*operand)).collect();
-    match (graph.node(id).op.name(), numbers.as_slice()) {
+    match (name, numbers.as_slice()) {
         ("add", _) => operands.iter().for_each(|operand| take_apart(graph, *operand, weight, false, sum)),
         ("subtract", _) => {
             take_apart(graph, operands[0], weight, false, sum);

@@ -2,8 +2,8 @@
 
 use segc_compiler::kernel::{Access, Effect, Function, Instruction, Join, Loop, Operand, Place, Scalar, Tap};
 
-/// Elements of a tile, as near as whole rows allow: a few dozen tiles fit the first-level cache.
-const TILE: usize = 512;
+/// Elements of all slots together, as near as whole rows allow: three quarters of a first-level cache of 32 KiB.
+const TILES: usize = 6144;
 
 /// Where an operand is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,8 +68,8 @@ pub(super) struct TileLoop {
 impl TileLoop {
     pub fn new(body: &Loop) -> TileLoop {
         let [outer, rows, columns] = body.space;
-        let height = (TILE / columns.max(1)).clamp(1, rows.max(1));
         let (steps, slot_of, slots) = assign(body);
+        let height = (TILES / (slots * columns).max(1)).clamp(1, rows.max(1));
         let leaves = body
             .effects
             .iter()

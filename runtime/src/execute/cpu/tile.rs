@@ -10,6 +10,9 @@ use super::stencil;
 /// Partial results of a reduction inside a tile.
 const LANES: usize = 32;
 
+/// Rows that are summed in f32 before the sum goes on in f64.
+const FLUSH: usize = 32;
+
 /// A loop with its memory, run under the processor's widest instructions.
 pub(super) struct Run<'a> {
     pub body: &'a TileLoop,
@@ -31,7 +34,7 @@ impl pulp::WithSimd for Run<'_> {
                 Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
             };
         }
-        let mut sums = vec![0.0f64; body.leaves.len()];
+        let mut sums: Vec<Partial> = body.leaves.iter().map(Partial::new).collect();
         for outer in 0..body.outer {
             for row in (0..body.rows).step_by(body.height) {
                 let height = body.height.min(body.rows - row);
@@ -40,7 +43,7 @@ impl pulp::WithSimd for Run<'_> {
                     at.step(step.to, &step.what, inputs, arena, tiles, scalars, padded, body.rows);
                 }
                 for (leave, sum) in body.leaves.iter().zip(&mut sums) {
-                    at.leave(leave, sum, arena, tiles, outer == 0 && row == 0);
+                    at.leave(leave, sum, arena, tiles);
                 }
             }
             settle(body, outer, &mut sums, arena);
@@ -48,23 +51,71 @@ impl pulp::WithSimd for Run<'_> {
     }
 }
 
+/// A reduction in the making: lanes in f32, emptied into f64 after every [`FLUSH`] rows. Its shape does not depend on the tiles.
+struct Partial {
+    join: Join,
+    lanes: [f32; LANES],
+    total: f64,
+}
+
+impl Partial {
+    fn new(leave: &Leave) -> Partial {
+        let join = match leave {
+            Leave::Reduce { join, .. } => *join,
+            Leave::Store(..) => Join::Sum,
+        };
+        Partial { join, lanes: [neutral(join); LANES], total: f64::from(neutral(join)) }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, row: &[f32]) {
+        match self.join {
+            Join::Sum => join_row(&mut self.lanes, row, |a, b| a + b),
+            Join::Max => join_row(&mut self.lanes, row, maximum),
+            Join::Min => join_row(&mut self.lanes, row, minimum),
+        }
+    }
+
+    fn flush(&mut self) {
+        for lane in &mut self.lanes {
+            self.total = match self.join {
+                Join::Sum => self.total + f64::from(*lane),
+                Join::Max => f64::from(maximum(self.total as f32, *lane)),
+                Join::Min => f64::from(minimum(self.total as f32, *lane)),
+            };
+            *lane = neutral(self.join);
+        }
+    }
+}
+
+#[inline(always)]
+fn join_row(lanes: &mut [f32; LANES], row: &[f32], join: impl Fn(f32, f32) -> f32) {
+    let chunks = row.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = join(*lane, *x));
+    }
+    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = join(*lane, *x));
+}
+
 /// Writes finished reductions.
-fn settle(body: &TileLoop, outer: usize, sums: &mut [f64], arena: &mut [f32]) {
+fn settle(body: &TileLoop, outer: usize, sums: &mut [Partial], arena: &mut [f32]) {
     for (leave, sum) in body.leaves.iter().zip(sums) {
-        if let Leave::Reduce { arena: at, each, join, .. } = leave {
-            arena[at + if *each { outer } else { 0 }] = *sum as f32;
+        if let Leave::Reduce { arena: at, each, .. } = leave {
+            sum.flush();
+            arena[at + if *each { outer } else { 0 }] = sum.total as f32;
             if *each {
-                *sum = neutral(*join);
+                *sum = Partial::new(leave);
             }
         }
     }
 }
 
-fn neutral(join: Join) -> f64 {
+fn neutral(join: Join) -> f32 {
     match join {
         Join::Sum => 0.0,
-        Join::Max => f64::NEG_INFINITY,
-        Join::Min => f64::INFINITY,
+        Join::Max => f32::NEG_INFINITY,
+        Join::Min => f32::INFINITY,
     }
 }
 
@@ -263,44 +314,21 @@ impl Tile {
     }
 
     #[inline(always)]
-    fn leave(&self, leave: &Leave, sum: &mut f64, arena: &mut [f32], tiles: &[f32], first: bool) {
+    fn leave(&self, leave: &Leave, sum: &mut Partial, arena: &mut [f32], tiles: &[f32]) {
         match leave {
             Leave::Store(slot, access) => {
                 let Place::Arena(base) = access.place else { return };
                 let start = base + access.outer[self.outer] + self.row * self.columns;
                 arena[start..start + self.elements()].copy_from_slice(&tiles[self.range(*slot)]);
             }
-            Leave::Reduce { slot, join, .. } => {
-                if first {
-                    *sum = neutral(*join);
+            Leave::Reduce { slot, .. } => {
+                for (line, row) in tiles[self.range(*slot)].chunks_exact(self.columns).enumerate() {
+                    sum.add(row);
+                    if (self.row + line) % FLUSH == FLUSH - 1 {
+                        sum.flush();
+                    }
                 }
-                let values = &tiles[self.range(*slot)];
-                *sum = match join {
-                    Join::Sum => *sum + f64::from(joined(values, 0.0, |a, b| a + b)),
-                    Join::Max => f64::from(maximum(*sum as f32, joined(values, f32::NEG_INFINITY, maximum))),
-                    Join::Min => f64::from(minimum(*sum as f32, joined(values, f32::INFINITY, minimum))),
-                };
             }
         }
     }
-}
-
-/// Joins in a fixed shape: lanes first, then the lanes in order.
-#[inline(always)]
-fn joined(values: &[f32], start: f32, join: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [start; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = join(*lane, *x));
-    }
-    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = join(*lane, *x));
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = join(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
 }
