@@ -187,8 +187,8 @@ impl<'m> Elaborator<'m> {
             (Value::Text(a), Value::Text(b)) => a == b,
             (Value::Choice(a, _), Value::Choice(b, _)) => a == b,
             (Value::None, Value::None) => true,
-            (Value::Tensor(_), _) | (_, Value::Tensor(_)) => return None,
             (Value::None, _) | (_, Value::None) => false,
+            (Value::Tensor(_), _) | (_, Value::Tensor(_)) => return None,
             (Value::List(a), Value::List(b)) => {
                 a.len() == b.len()
                     && a.iter().zip(b.iter()).map(|(a, b)| self.same(a, b)).collect::<Option<Vec<_>>>()?.into_iter().all(|x| x)

@@ -92,8 +92,10 @@ impl<'m> Elaborator<'m> {
             return Err(self.wrong_element(elements.1, right, no.1));
         }
         let (left, right, values) = self.broadcast((left, yes.1), (right, no.1), carried)?;
-        let largest = if self.store.ty(left).axes.len() >= values.len() { (left, yes.1) } else { (right, no.1) };
-        let (_, _, axes) = self.broadcast((condition, on.1), largest, carried)?;
+        let left_is_largest = self.store.ty(left).axes.len() >= values.len();
+        let largest = if left_is_largest { (left, yes.1) } else { (right, no.1) };
+        let (condition, largest, axes) = self.broadcast((condition, on.1), largest, carried)?;
+        let (left, right) = if left_is_largest { (largest, right) } else { (left, largest) };
         let element = if elements.0 == elements.1 { elements.0 } else { Element::Real };
         Ok(Value::Tensor(self.store.intern(Prim::Where, vec![condition, left, right], element, axes, span)))
     }

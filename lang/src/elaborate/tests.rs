@@ -235,6 +235,13 @@ fn a_function_is_mapped_over_axes_beyond_its_signature() {
 }
 
 #[test]
+fn independent_faults_come_together() {
+    let text = "let a = x + y\nlet b = x[channel: 7]\nlet c = a + b\neval e over images = mean(x, over: channel)";
+    let codes: Vec<_> = with("try.seg", &pictures(text), &[], &[]).1.iter().map(|fault| fault.code).collect();
+    assert_eq!(codes, ["unknown-name", "out-of-range", "not-a-scalar"]);
+}
+
+#[test]
 fn time_and_kind_are_checked() {
     let faults = [
         "let y = if mean(x) > 1/2 then 1 else 2",
