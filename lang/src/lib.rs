@@ -4,7 +4,9 @@
 //! and params, `elaborate` evaluates everything known at compile time and leaves typed terms with named axes. Nothing here does
 //! IO: files come through a [`source::Loader`].
 
+pub mod check;
 pub mod elaborate;
+pub mod explain;
 pub mod fault;
 pub mod format;
 pub mod library;
@@ -16,3 +18,33 @@ pub mod render;
 pub mod source;
 pub mod spec;
 pub mod syntax;
+
+use fault::Fault;
+use modules::Modules;
+use params::Overrides;
+use source::Loader;
+
+/// A spec that went through every stage.
+#[derive(Debug)]
+pub struct Checked {
+    /// What was read: the spec, what it uses and extends, the prelude.
+    pub modules: Modules,
+    /// The elaborated spec; none where faults leave nothing to elaborate.
+    pub spec: Option<spec::Spec>,
+    /// Everything that was found, the spec's own faults first.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads, checks and elaborates a spec. `name` is shown and is what relative paths are resolved against.
+///
+/// Faults of all stages come together; what a later stage says about a place that an earlier one has faulted is left out.
+pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Overrides) -> Checked {
+    let (modules, mut faults) = modules::load(name, text, loader);
+    faults.extend(check::check(&modules));
+    let (spec, later) = elaborate::elaborate(&modules, overrides);
+    let main = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
+    let known: Vec<source::Span> = faults.iter().flat_map(|fault| fault.labels.iter().map(|(span, _)| *span)).collect();
+    let overlaps = |span: source::Span| known.iter().any(|k| k.source == span.source && k.start < span.end && span.start < k.end);
+    faults.extend(later.into_iter().filter(|fault| !main(fault).is_some_and(overlaps)));
+    Checked { modules, spec, faults }
+}

@@ -11,7 +11,10 @@ macro_rules! modules {
 }
 
 modules! {
+    "augment"
+    "biggan"
     "colour"
+    "efficientnet"
     "filter"
     "gan"
     "host"
@@ -19,13 +22,16 @@ modules! {
     "mask"
     "metrics"
     "nn"
-    "optim"
     "prelude"
     "redo"
     "region"
+    "resnet"
+    "segmenter"
+    "selfmask"
     "stylegan"
     "stylegan2"
     "unet"
+    "upsampling"
     "vit"
 }
 

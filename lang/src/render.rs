@@ -68,7 +68,7 @@ pub fn to_json(fault: &Fault, sources: &Sources) -> FaultJson {
         code: fault.code,
         severity: word(fault.severity),
         message: fault.message.clone(),
-        help: fault.help.clone(),
+        help: fault.help.as_deref().map(sentence),
         places: fault.labels.iter().map(place).collect(),
     }
 }
@@ -105,7 +105,7 @@ impl Report {
         Report {
             head: Some((fault.severity, fault.code)),
             message: shorten(&fault.message),
-            help: fault.help.as_deref().map(shorten),
+            help: fault.help.as_deref().map(sentence),
             related: parts.collect(),
             ..first
         }
@@ -144,6 +144,15 @@ fn extent(text: &str, span: Span) -> (usize, usize) {
         Some(character) if start >= last.len() => (last.len() - character.len_utf8(), character.len_utf8()),
         _ => (start, end.saturating_sub(start)),
     }
+}
+
+/// A help as a sentence: a capital first, a stop last.
+fn sentence(text: &str) -> String {
+    let text = shorten(text);
+    let mut characters = text.chars();
+    let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let stop = if text.ends_with(['.', '?', '!', '`']) { "" } else { "." };
+    format!("{first}{}{stop}", characters.as_str())
 }
 
 /// Keeps both ends of a text that is too long to read.

@@ -185,6 +185,9 @@ impl<'m> Elaborator<'m> {
             Some((ExprKind::Path(path), expr)) if path.segments.len() == 1 => (Some(&path.segments[0]), expr.span),
             Some((_, expr)) => (None, expr.span),
         };
+        if size.is_some() && name.is_some_and(|name| name.text == "_") {
+            return Ok(());
+        }
         let own_name = name.filter(|name| sizes.bound.borrow().iter().any(|(key, _)| *key == name.text));
         let announced = match (name, own_name, size) {
             (Some(name), None, None) => {

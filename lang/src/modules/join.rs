@@ -14,7 +14,7 @@ const DEEPEST: usize = 64;
 
 /// Joins a spec with all that it uses. What is missing or wrong is left out and has a fault.
 ///
-/// Codes: those of [`parse`], and `missing-module`, `cyclic-use`, `outside-package`, `unreadable`, `duplicate-name`, `unknown-name`
+/// Codes: those of [`parse`], and `missing-module`, `cyclic-use`, `outside-package`, `unreadable`, `duplicate-name`, `unknown-replacement`
 /// (a name that `extend .. with` replaces), `misplaced` (a second `extend`), `too-deep`.
 pub fn load(name: &str, text: &str, loader: &dyn Loader) -> (Modules, Vec<Fault>) {
     let (sources, list) = (Sources::default(), Vec::new());
@@ -113,7 +113,7 @@ impl Join<'_> {
                 let names = self.modules.lineage(base).flat_map(|module| self.modules.list[module.0].names.keys());
                 let help = suggestion(&written, names.map(String::as_str));
                 let message = format!("`{}` does not define `{written}`", file.text);
-                let mut fault = Fault::error("unknown-name", message, set.target.span, "nothing to replace");
+                let mut fault = Fault::error("unknown-replacement", message, set.target.span, "nothing to replace");
                 fault.help = help;
                 self.faults.push(fault);
             }

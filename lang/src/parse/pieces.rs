@@ -102,7 +102,7 @@ impl<'a> Cutter<'a> {
         }
         if !self.open.is_empty() {
             let both = matches!(word, "let" | "draw" | "output");
-            if item && !both && first && leads && !matches!(before, "." | ":" | "frozen" | "builtin" | "host") {
+            if item && !both && first && leads && !matches!(before, "." | ":") && !modified(before, word) {
                 self.close_all(Some(token));
             } else if first && leads && (both && word != "output" || STATEMENTS.contains(&word)) && !matches!(before, "." | ":") {
                 self.close_round(token);
@@ -280,9 +280,14 @@ impl<'a> Cutter<'a> {
     }
 }
 
+/// Whether the word before belongs to the item that the word begins: `frozen model`, `builtin host fn`.
+fn modified(before: &str, word: &str) -> bool {
+    matches!((before, word), ("frozen", "model") | ("builtin", "fn" | "host") | ("host", "fn"))
+}
+
 /// Whether the word begins an item, outside all brackets.
 fn begins(text: &str, word: &str, first: bool, before: &str, after: &[Token]) -> bool {
-    if matches!(before, "frozen" | "builtin" | "host") || !first && matches!(before, "." | "::") {
+    if modified(before, word) || !first && matches!(before, "." | "::") {
         return false;
     }
     let kind = after.first().map(|t| t.kind);

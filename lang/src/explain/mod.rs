@@ -1,0 +1,89 @@
+//! One page for every fault: what it means, why it is one, a wrong and a right example. The examples are tests.
+
+use crate::nearest::suggestion;
+
+macro_rules! pages {
+    ($($code:literal),* $(,)?) => { &[$(($code, include_str!(concat!("pages/", $code, ".md")))),*] };
+}
+
+/// The pages by code, in alphabetical order.
+const PAGES: &[(&str, &str)] = pages![
+    "ambiguous-variants",
+    "axis-mismatch",
+    "bad-size",
+    "cyclic-definition",
+    "cyclic-use",
+    "duplicate-argument",
+    "duplicate-name",
+    "empty-scene",
+    "formal-is-axis",
+    "frozen-update",
+    "gradient-stops",
+    "host-in-step",
+    "label-leak",
+    "lonely-size",
+    "misplaced",
+    "missing-argument",
+    "missing-body",
+    "missing-module",
+    "missing-unit",
+    "next-without-state",
+    "not-a-scalar",
+    "not-callable",
+    "other-data",
+    "out-of-range",
+    "outside-package",
+    "overlapping-cases",
+    "private-name",
+    "reserved-name",
+    "shadowed-name",
+    "size-mismatch",
+    "syntax",
+    "too-deep",
+    "too-large",
+    "too-many-arguments",
+    "unclosed",
+    "unknown-argument",
+    "unknown-axis",
+    "unknown-choice",
+    "unknown-field",
+    "unknown-keyword",
+    "unknown-layer",
+    "unknown-member",
+    "unknown-module",
+    "unknown-name",
+    "unknown-param",
+    "unknown-part",
+    "unknown-replacement",
+    "unknown-type",
+    "unknown-variant",
+    "unnamed-net",
+    "unopened",
+    "unreached-state",
+    "unreadable",
+    "untyped-formal",
+    "unused-param",
+    "weight-in-function",
+    "wrong-arguments",
+    "wrong-kind",
+    "wrong-param-value",
+    "wrong-time",
+];
+
+/// The page of a code, as markdown.
+pub fn explain(code: &str) -> Option<&'static str> {
+    PAGES.iter().find(|(known, _)| *known == code).map(|(_, page)| *page)
+}
+
+/// All codes that have a page.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(code, _)| *code)
+}
+
+/// What to say to somebody who asks for a code that does not exist.
+pub fn advice(code: &str) -> Option<String> {
+    suggestion(code, codes())
+}
+
+#[cfg(test)]
+mod tests;
