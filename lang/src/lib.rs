@@ -19,7 +19,7 @@ pub mod source;
 pub mod spec;
 pub mod syntax;
 
-use fault::Fault;
+use fault::{Fault, Severity};
 use modules::Modules;
 use params::Overrides;
 use source::Loader;
@@ -42,9 +42,16 @@ pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Override
     let (modules, mut faults) = modules::load(name, text, loader);
     faults.extend(check::check(&modules));
     let (spec, later) = elaborate::elaborate(&modules, overrides);
-    let main = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
+    let spoiled = faults.iter().any(|fault| fault.severity == Severity::Error);
     let known: Vec<source::Span> = faults.iter().flat_map(|fault| fault.labels.iter().map(|(span, _)| *span)).collect();
     let overlaps = |span: source::Span| known.iter().any(|k| k.source == span.source && k.start < span.end && span.start < k.end);
-    faults.extend(later.into_iter().filter(|fault| !main(fault).is_some_and(overlaps)));
+    let repeats = |fault: &Fault| {
+        let place = fault.labels.first().is_some_and(|(span, _)| overlaps(*span));
+        place || spoiled && CONSEQUENCES.contains(&fault.code)
+    };
+    faults.extend(later.into_iter().filter(|fault| !repeats(fault)));
     Checked { modules, spec, faults }
 }
+
+/// What `check` proves of the whole text: in a text with errors, `elaborate` finds these only as their consequences.
+const CONSEQUENCES: [&str; 6] = ["unknown-name", "unknown-field", "unknown-axis", "wrong-kind", "wrong-arguments", "unreached-state"];

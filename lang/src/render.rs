@@ -151,7 +151,7 @@ fn sentence(text: &str) -> String {
     let text = shorten(text);
     let mut characters = text.chars();
     let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
-    let stop = if text.ends_with(['.', '?', '!', '`']) { "" } else { "." };
+    let stop = if text.ends_with(['.', '?', '!']) { "" } else { "." };
     format!("{first}{}{stop}", characters.as_str())
 }
 

@@ -5,9 +5,9 @@ use super::names::with;
 use super::what::{What, literal};
 use super::{Checker, Scope};
 use crate::fault::Fault;
+use crate::modules::ModuleId;
 use crate::nearest::suggestion;
 use crate::syntax::{Binder, Binding, Body, Draw, Expr, ExprKind, Family, Fn, Name, Net, Origin, Statement, StatementKind, Stored};
-use crate::modules::ModuleId;
 use std::collections::BTreeMap;
 
 impl<'m> Checker<'m> {
@@ -161,7 +161,12 @@ impl<'m> Checker<'m> {
     fn layer_is_record(&mut self, binding: &'m Binding, scope: &mut Scope<'m>) {
         let what = self.quietly(|checker| checker.expr(&binding.value, scope));
         if !matches!(what, What::Record(_) | What::Unknown) {
-            let fault = Fault::error("wrong-kind", format!("a layer is a record, this is {}", what.describe()), binding.value.span, what.describe());
+            let fault = Fault::error(
+                "wrong-kind",
+                format!("a layer is a record, this is {}", what.describe()),
+                binding.value.span,
+                what.describe(),
+            );
             self.fault(fault.help("Write `{ image: .., mask: .. }`; a missing mask is one everywhere."));
         }
     }
@@ -182,8 +187,15 @@ impl<'m> Checker<'m> {
             _ => false,
         };
         if !fits {
-            let fault = Fault::error("wrong-kind", format!("something is drawn from a distribution, this is {}", what.describe()), from.span, what.describe());
-            self.fault(fault.help("Such as `normal`, `uniform(-1, 1)`, `bernoulli(1/2)`, `integers(0, n)`; for a value that is not random write `let`."));
+            let fault = Fault::error(
+                "wrong-kind",
+                format!("something is drawn from a distribution, this is {}", what.describe()),
+                from.span,
+                what.describe(),
+            );
+            self.fault(fault.help(
+                "Such as `normal`, `uniform(-1, 1)`, `bernoulli(1/2)`, `integers(0, n)`; for a value that is not random write `let`.",
+            ));
         }
     }
 
@@ -198,7 +210,12 @@ impl<'m> Checker<'m> {
             _ => false,
         };
         if drawn && !stored.drawn {
-            let fault = Fault::error("wrong-kind", format!("`{}` gets a distribution as its value", stored.name.text), stored.value.span, "a distribution");
+            let fault = Fault::error(
+                "wrong-kind",
+                format!("`{}` gets a distribution as its value", stored.name.text),
+                stored.value.span,
+                "a distribution",
+            );
             self.fault(fault.help("Write `~` instead of `=` to draw the first value from it."));
         } else if !drawn && !what.is_number() {
             self.wrong_kind(&stored.value, &what, if stored.drawn { "a distribution" } else { "a number or tensor" });
@@ -274,9 +291,14 @@ impl<'m> Checker<'m> {
         for (at, later) in binders.iter().enumerate() {
             let before = binders[..at].iter().find(|earlier| overlap(earlier, later));
             if let Some(before) = before {
-                let fault = Fault::error("overlapping-cases", format!("two cases of `{}` define the same member", later.name.text), span(later), "this case")
-                    .also(span(before), "and this one")
-                    .help("Cases must not overlap: begin the range behind the base case, as in `d[0]` and `d[i in 1..n]`.");
+                let fault = Fault::error(
+                    "overlapping-cases",
+                    format!("two cases of `{}` define the same member", later.name.text),
+                    span(later),
+                    "this case",
+                )
+                .also(span(before), "and this one")
+                .help("Cases must not overlap: begin the range behind the base case, as in `d[0]` and `d[i in 1..n]`.");
                 self.fault(fault);
                 return;
             }

@@ -61,7 +61,13 @@ impl<'m> Checker<'m> {
 
     /// What a call gives.
     pub(super) fn call(
-        &mut self, what: What<'m>, callee: &'m Expr, arguments: &'m [Argument], piped: Piped<'_, 'm>, span: Span, scope: &mut Scope<'m>,
+        &mut self,
+        what: What<'m>,
+        callee: &'m Expr,
+        arguments: &'m [Argument],
+        piped: Piped<'_, 'm>,
+        span: Span,
+        scope: &mut Scope<'m>,
     ) -> What<'m> {
         match what {
             What::Function(function, module) => {
@@ -125,7 +131,13 @@ impl<'m> Checker<'m> {
 
     /// Puts arguments to formals and checks each; gives what the first formal got.
     fn arguments(
-        &mut self, name: &'m Name, lists: &[&'m [Formal]], arguments: &'m [Argument], piped: Piped<'_, 'm>, span: Span, scope: &mut Scope<'m>,
+        &mut self,
+        name: &'m Name,
+        lists: &[&'m [Formal]],
+        arguments: &'m [Argument],
+        piped: Piped<'_, 'm>,
+        span: Span,
+        scope: &mut Scope<'m>,
     ) -> What<'m> {
         let formals: Vec<&'m Formal> = lists.iter().flat_map(|list| list.iter()).collect();
         let sizes = formals.iter().position(|formal| formal.kind.as_ref().and_then(kind_word) == Some("sizes"));
@@ -213,8 +225,12 @@ impl<'m> Checker<'m> {
     }
 
     fn missing(&mut self, name: &Name, formals: &[&'m Formal], given: &[Option<Span>], span: Span) {
-        let missing: Vec<&str> =
-            formals.iter().zip(given).filter(|(formal, given)| given.is_none() && formal.default.is_none()).map(|(formal, _)| formal.name.text.as_str()).collect();
+        let missing: Vec<&str> = formals
+            .iter()
+            .zip(given)
+            .filter(|(formal, given)| given.is_none() && formal.default.is_none())
+            .map(|(formal, _)| formal.name.text.as_str())
+            .collect();
         if missing.is_empty() {
             return;
         }

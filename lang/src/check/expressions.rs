@@ -78,7 +78,12 @@ impl<'m> Checker<'m> {
     }
 
     /// Runs `inside` with the names of the generators bound.
-    pub(super) fn each<T>(&mut self, generators: &'m [Generator], scope: &mut Scope<'m>, inside: impl FnOnce(&mut Self, &mut Scope<'m>) -> T) -> T {
+    pub(super) fn each<T>(
+        &mut self,
+        generators: &'m [Generator],
+        scope: &mut Scope<'m>,
+        inside: impl FnOnce(&mut Self, &mut Scope<'m>) -> T,
+    ) -> T {
         let depth = scope.locals.len();
         for generator in generators {
             let over = self.expr(&generator.over, scope);
@@ -211,7 +216,8 @@ impl<'m> Checker<'m> {
             && scope.local(&path.segments[0].text).is_none()
         {
             let axis = &path.segments[0].text;
-            let fault = Fault::error("wrong-kind", format!("`[{axis}]` names an axis but no place along it"), at.span, "an index is needed here");
+            let fault =
+                Fault::error("wrong-kind", format!("`[{axis}]` names an axis but no place along it"), at.span, "an index is needed here");
             return self.fault(fault.help(format!("`x[{axis}: 0]` picks, `x[{axis}: 0..3]` slices, `x[{axis} -> other]` renames.")));
         }
         self.expr(at, scope);
@@ -225,14 +231,23 @@ impl<'m> Checker<'m> {
 
     /// Reports an expression that is not what its place needs.
     pub(super) fn wrong_kind(&mut self, expr: &'m Expr, found: &What<'m>, needed: &str) {
-        let fault = Fault::error("wrong-kind", format!("{needed} is needed here, this is {}", found.describe()), expr.span, found.describe());
+        let shown = match literal(expr) {
+            Some(number) => format!("the number {number}"),
+            None => found.describe().to_string(),
+        };
+        let fault = Fault::error("wrong-kind", format!("{needed} is needed here, this is {shown}"), expr.span, shown);
         let help = match found {
-            What::Record(fields) | What::Data(Some(fields)) => Some(format!("Take one of its fields: {}.", crate::nearest::list(&fields.keys().collect::<Vec<_>>()))),
+            What::Record(fields) | What::Data(Some(fields)) => {
+                Some(format!("Take one of its fields: {}.", crate::nearest::list(&fields.keys().collect::<Vec<_>>())))
+            }
             What::Data(None) => Some("Take one of its fields: `.image`, `.label`, `.class`.".to_string()),
             What::Scene(_) => Some("Take a layer of it, or its picture: `render(..)`.".to_string()),
             What::Function(..) | What::AnyFunction => Some("Apply it: a call's `(` touches the name.".to_string()),
-            What::Net(..) => Some("A net is built and named before it is used: `part NAME = net(..)` or `model NAME = net(..)`.".to_string()),
+            What::Net(..) => {
+                Some("A net is built and named before it is used: `part NAME = net(..)` or `model NAME = net(..)`.".to_string())
+            }
             What::Instance(_) => Some("Apply it to something, or take one of its parts.".to_string()),
+            What::Axes => Some("Axes stand behind labels such as `over:` and in brackets; for a size write `size(x, AXIS)`.".to_string()),
             What::Duration => Some("Durations have a unit; for a number leave out `steps`, `samples` or `epochs`.".to_string()),
             _ => None,
         };

@@ -5,7 +5,8 @@ use crate::fault::Fault;
 use crate::modules::{ItemId, ModuleId};
 use crate::source::Span;
 use crate::syntax::{
-    Argument, Binder, Dim, Entry, Expr, ExprKind, Family, Item, ItemKind, Name, Origin, Statement, StatementKind, Type, TypeKind, Use, UseTarget,
+    Argument, Binder, Dim, Entry, Expr, ExprKind, Family, Item, ItemKind, Name, Origin, Statement, StatementKind, Type, TypeKind, Use,
+    UseTarget,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,29 @@ pub(super) fn binder(kind: &ItemKind) -> Option<&Binder> {
         ItemKind::Solve(solve) => Some(&solve.binder),
         ItemKind::Train(train) => Some(&train.binder),
         _ => None,
+    }
+}
+
+/// What an item is, with an article.
+pub(super) fn word(kind: &ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Alias(..) => "a type",
+        ItemKind::Param(_) => "a param",
+        ItemKind::Variant(_) => "a variant",
+        ItemKind::Data(_) => "a data item",
+        ItemKind::Names(..) => "a map of official names",
+        ItemKind::Fn(_) => "a function",
+        ItemKind::Net(_) => "a net",
+        ItemKind::Model(_) => "a model",
+        ItemKind::Scene(..) => "a scene",
+        ItemKind::Perturb(_) => "a perturbation",
+        ItemKind::Let(_) => "a value",
+        ItemKind::Draw(_) => "a draw",
+        ItemKind::Loss(_) => "a loss",
+        ItemKind::Solve(_) => "a solve",
+        ItemKind::Train(_) => "a training phase",
+        ItemKind::Eval(_) => "an evaluation",
+        _ => "something else",
     }
 }
 
@@ -165,6 +189,9 @@ fn names_in<'a>(expr: &'a Expr, found: &mut Vec<&'a Name>) {
     children(expr, &mut |child| names_in(child, found));
 }
 
+/// What to do about values that need themselves.
+const SEQUENCE: &str = "A sequence is written as a family: `let d[0] = ..`, `let d[i in 1..n] = f(d[i - 1])`.";
+
 impl<'m> Checker<'m> {
     /// Reports definitions of a block that need themselves. Families may be recurrent.
     pub(super) fn cyclic_block(&mut self, statements: &'m [Statement]) {
@@ -183,7 +210,7 @@ impl<'m> Checker<'m> {
             let mut way = Way::new();
             if let Some(cycle) = local_cycle(start, &plain, &mut way, &mut done) {
                 let places = cycle.iter().map(|name| (name.text.clone(), name.span)).collect();
-                return self.cycle(places);
+                return self.cycle(places, SEQUENCE);
             }
         }
     }
@@ -203,12 +230,19 @@ impl<'m> Checker<'m> {
             let mut way = Vec::new();
             if let Some(cycle) = item_cycle(start, &next, &mut way, &mut done) {
                 let places = cycle.iter().map(|edge| (modules.sources.slice(edge.span).to_string(), edge.span)).collect();
-                self.cycle(places);
+                let advice = match &modules.item(start).kind {
+                    ItemKind::Variant(_) => "One of them must start from none of the others.",
+                    ItemKind::Fn(_) | ItemKind::Net(_) => {
+                        "Functions and nets are written out where they are used, so none can use itself; a sequence is a family."
+                    }
+                    _ => SEQUENCE,
+                };
+                self.cycle(places, advice);
             }
         }
     }
 
-    fn cycle(&mut self, places: Vec<(String, Span)>) {
+    fn cycle(&mut self, places: Vec<(String, Span)>, advice: &str) {
         let Some(((name, span), rest)) = places.split_first() else { return };
         let mut round: Vec<&str> = places.iter().map(|(name, _)| name.as_str()).collect();
         round.push(name);
@@ -216,10 +250,7 @@ impl<'m> Checker<'m> {
         for (_, span) in rest.iter().take(6) {
             fault = fault.also(*span, "which needs this");
         }
-        self.fault(fault.help(format!(
-            "The way round: {}. A sequence is written as a family: `let d[0] = ..`, `let d[i in 1..n] = f(d[i - 1])`.",
-            round.join(" -> ")
-        )));
+        self.fault(fault.help(format!("The way round: {}. {advice}", round.join(" -> "))));
     }
 
     /// Reports host algorithms on the way of what is computed in steps.
@@ -236,9 +267,10 @@ impl<'m> Checker<'m> {
                 && seen.insert((edge.from.module, edge.span))
             {
                 let host = modules.sources.slice(edge.span);
-                let fault = Fault::error("host-in-step", format!("`{host}` runs on the host and has no gradient"), edge.span, "a host algorithm")
-                    .also(head(modules.item(start)), format!("reached by {what}"))
-                    .help("Host algorithms may stand in `data`, `eval`, `collect` and `show` only.");
+                let fault =
+                    Fault::error("host-in-step", format!("`{host}` runs on the host and has no gradient"), edge.span, "a host algorithm")
+                        .also(head(modules.item(start)), format!("reached by {what}"))
+                        .help("Host algorithms may stand in `data`, `eval`, `collect` and `show` only.");
                 self.fault(fault);
             }
         }
@@ -251,7 +283,9 @@ impl<'m> Checker<'m> {
             for edge in next.get(&here).into_iter().flatten() {
                 match &self.modules.item(edge.to).kind {
                     ItemKind::Fn(function) if function.origin == Origin::Host => return Some(*edge),
-                    ItemKind::Fn(_) | ItemKind::Let(_) | ItemKind::Scene(..) | ItemKind::Perturb(_) if seen.insert(edge.to) => open.push(edge.to),
+                    ItemKind::Fn(_) | ItemKind::Let(_) | ItemKind::Scene(..) | ItemKind::Perturb(_) if seen.insert(edge.to) => {
+                        open.push(edge.to)
+                    }
                     _ => {}
                 }
             }

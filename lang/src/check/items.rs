@@ -72,7 +72,12 @@ impl<'m> Checker<'m> {
         self.family(&binding.binder, scope);
         let what = self.expr(&binding.value, scope);
         if !matches!(what, What::Data(_) | What::Unknown) {
-            let fault = Fault::error("wrong-kind", format!("a data item comes from pictures, this is {}", what.describe()), binding.value.span, what.describe());
+            let fault = Fault::error(
+                "wrong-kind",
+                format!("a data item comes from pictures, this is {}", what.describe()),
+                binding.value.span,
+                what.describe(),
+            );
             self.fault(fault.help("Begin with `pictures(photos)` or `collect({ .. }, over: ..)`; for a value write `let`."));
         }
     }
@@ -103,7 +108,12 @@ impl<'m> Checker<'m> {
         }
         let what = self.path(names, scope);
         if !matches!(what, What::Names | What::Unknown) {
-            let fault = Fault::error("wrong-kind", format!("official names come from a `names` map, this is {}", what.describe()), names.span, what.describe());
+            let fault = Fault::error(
+                "wrong-kind",
+                format!("official names come from a `names` map, this is {}", what.describe()),
+                names.span,
+                what.describe(),
+            );
             self.fault(fault.help("Write `names MAP { \"official.name\": our.path }` and name it here."));
         }
     }
@@ -112,7 +122,12 @@ impl<'m> Checker<'m> {
         self.family(&binding.binder, scope);
         let what = self.expr(&binding.value, scope);
         if !matches!(what, What::Value | What::Unknown) {
-            let fault = Fault::error("wrong-kind", format!("a loss is one number per sample, this is {}", what.describe()), binding.value.span, what.describe());
+            let fault = Fault::error(
+                "wrong-kind",
+                format!("a loss is one number per sample, this is {}", what.describe()),
+                binding.value.span,
+                what.describe(),
+            );
             self.fault(fault.help("Reduce it: `mean(..)`, `sum(.. for k in ..)`."));
         }
     }

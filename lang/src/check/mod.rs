@@ -33,7 +33,9 @@ pub fn check(modules: &Modules) -> Vec<Fault> {
     checker.host_in_steps();
     checker.unused_params();
     let mut faults = checker.faults;
-    faults.sort_by_key(|fault| fault.labels.first().map(|(span, _)| (span.source != modules.list[modules.root.0].source, span.source, span.start)));
+    faults.sort_by_key(|fault| {
+        fault.labels.first().map(|(span, _)| (span.source != modules.list[modules.root.0].source, span.source, span.start))
+    });
     faults
 }
 
@@ -123,22 +125,6 @@ impl<'m> Checker<'m> {
         for ids in modules.list[module.0].names.values() {
             let binders: Vec<_> = ids.iter().filter_map(|id| graph::binder(&modules.item(*id).kind)).collect();
             self.overlapping(&binders);
-        }
-        self.hidden_base(module);
-    }
-
-    /// Items of an extending spec that bear a name of its base without being said to replace it.
-    fn hidden_base(&mut self, module: ModuleId) {
-        let modules = self.modules;
-        let Some(base) = modules.base.get(&module) else { return };
-        for (name, ids) in &modules.list[module.0].names {
-            let Some(theirs) = modules.list[base.0].names.get(name).and_then(|ids| ids.first()) else { continue };
-            let Some(mine) = ids.first() else { continue };
-            let (Some(here), Some(there)) = (self.name_of(*mine, name), self.name_of(*theirs, name)) else { continue };
-            let fault = Fault::error("shadowed-name", format!("`{name}` is defined in the extended spec, too"), here.span, "defined here again")
-                .also(there.span, "the extended spec has it")
-                .help(format!("Give it another name and say `extend .. with {name} = NAME` to put it in that place."));
-            self.fault(fault);
         }
     }
 

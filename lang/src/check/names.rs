@@ -95,7 +95,8 @@ impl<'m> Checker<'m> {
             return;
         }
         let uses = self.modules.lineage(module).flat_map(|module| self.modules.list[module.0].uses.keys().map(String::as_str));
-        let fault = Fault::error("unknown-module", format!("no module `{}` is in use", name.text), name.span, "not brought in by any `use`");
+        let fault =
+            Fault::error("unknown-module", format!("no module `{}` is in use", name.text), name.span, "not brought in by any `use`");
         let advice = match nearest(&name.text, uses) {
             Some(near) => format!("Did you mean `{near}`?"),
             None => format!("Write `use std::{0}` for a module of the library, or `use \"./{0}.seg\" as {0}` for a file.", name.text),
@@ -117,7 +118,8 @@ impl<'m> Checker<'m> {
         let known = self.visible(scope);
         let fault = Fault::error("unknown-name", format!("nothing is called `{}`", name.text), name.span, "not found");
         let near = nearest(&name.text, known.iter().map(String::as_str)).map(|near| format!("Did you mean `{near}`?"));
-        let module = || self.modules.list[scope.module.0].uses.iter().find(|(_, id)| self.modules.list[id.0].names.contains_key(&name.text));
+        let module =
+            || self.modules.list[scope.module.0].uses.iter().find(|(_, id)| self.modules.list[id.0].names.contains_key(&name.text));
         let advice = near.or_else(|| module().map(|(module, _)| format!("Module `{module}` has it: write `{module}::{}`.", name.text)));
         let advice = advice.unwrap_or_else(|| "Define it with `let`, `param` or `fn`, or bring in its module with `use`.".to_string());
         self.fault(fault.help(advice));
@@ -315,16 +317,18 @@ impl<'m> Checker<'m> {
     }
 
     fn shadowed(&mut self, name: &Name, there: Span) {
-        let fault = Fault::error("shadowed-name", format!("`{}` has a meaning already", name.text), name.span, "given another meaning here")
-            .also(there, "its first meaning")
-            .help("Within a file a name means one thing; choose another. Only names of the prelude may be hidden.");
+        let fault =
+            Fault::error("shadowed-name", format!("`{}` has a meaning already", name.text), name.span, "given another meaning here")
+                .also(there, "its first meaning")
+                .help("Within a file a name means one thing; choose another. Only names of the prelude may be hidden.");
         self.fault(fault);
     }
 
     /// Reports a name that is an action word.
     pub(super) fn reserved(&mut self, name: &Name) {
         if RESERVED.contains(&name.text.as_str()) {
-            let fault = Fault::error("reserved-name", format!("`{}` is a word of the language", name.text), name.span, "used as a name here");
+            let fault =
+                Fault::error("reserved-name", format!("`{}` is a word of the language", name.text), name.span, "used as a name here");
             self.fault(fault.help("It begins an action, so nothing can be called so; choose another name."));
         }
     }

@@ -30,7 +30,12 @@ impl<'m> Checker<'m> {
             None => {}
         }
         if param.kind.is_none() && is_word(&param.default, "none") {
-            let fault = Fault::error("untyped-formal", format!("the kind of `{}` cannot be told from `none`", param.name.text), param.default.span, "says nothing");
+            let fault = Fault::error(
+                "untyped-formal",
+                format!("the kind of `{}` cannot be told from `none`", param.name.text),
+                param.default.span,
+                "says nothing",
+            );
             self.fault(fault.help(format!("Write its kind: `param {}: folder = none`.", param.name.text)));
         }
         self.value(param, &param.default, &mut scope);
@@ -87,12 +92,17 @@ impl<'m> Checker<'m> {
             return;
         }
         let name = &param.name.text;
-        let mut fault = Fault::error("wrong-param-value", format!("`{name}` is {needed}, this is not"), value.span, format!("not {needed}"));
+        let written = Some(self.modules.sources.slice(value.span)).filter(|text| text.len() < 40 && !text.contains('\n'));
+        let shown = written.map_or("this".to_string(), |text| format!("`{text}`"));
+        let mut fault =
+            Fault::error("wrong-param-value", format!("`{name}` is {needed}, {shown} is not"), value.span, format!("not {needed}"));
         if !contains(param, value) {
             fault = fault.also(param.name.span, format!("its default says {needed}"));
         }
         let help = match word {
-            "int" if literal(value).is_some() => format!("Round it, or give `{name}` a default with a point, which makes it a real number."),
+            "int" if literal(value).is_some() => {
+                format!("Round it, or give `{name}` a default with a point, which makes it a real number.")
+            }
             _ => format!("Set `{name}` to {needed}."),
         };
         self.fault(fault.help(help));
@@ -104,9 +114,10 @@ impl<'m> Checker<'m> {
         if number < low || number > high {
             let name = &param.name.text;
             let range = param.range.as_ref().map_or(param.name.span, |range| range.span);
-            let fault = Fault::error("out-of-range", format!("`{name}` lies between {low} and {high}"), value.span, "outside")
-                .also(range, "the range")
-                .help("Choose a value inside, ends included, or widen the range of the param.");
+            let fault =
+                Fault::error("out-of-range", format!("`{name}` lies between {low} and {high}, {number} does not"), value.span, "outside")
+                    .also(range, "the range")
+                    .help("Choose a value inside, ends included, or widen the range of the param.");
             self.fault(fault);
         }
     }

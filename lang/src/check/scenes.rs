@@ -64,7 +64,12 @@ impl<'m> Checker<'m> {
             What::Scene(base) => Some(base),
             What::Unknown => None,
             other => {
-                let fault = Fault::error("wrong-kind", format!("only scenes can be perturbed, this is {}", other.describe()), perturb.base.span, other.describe());
+                let fault = Fault::error(
+                    "wrong-kind",
+                    format!("only scenes can be perturbed, this is {}", other.describe()),
+                    perturb.base.span,
+                    other.describe(),
+                );
                 self.fault(fault.help("Name a `scene` or another `perturb`."));
                 None
             }

@@ -2,7 +2,7 @@
 
 use super::names::with;
 use super::what::What;
-use super::{Checker, Scope};
+use super::{Checker, Scope, graph};
 use crate::fault::Fault;
 use crate::modules::ItemId;
 use crate::nearest::suggestion;
@@ -134,7 +134,8 @@ impl<'m> Checker<'m> {
             _ => false,
         };
         if !optimiser {
-            let fault = Fault::error("wrong-kind", format!("an optimiser is needed here, this is {}", what.describe()), rule.span, "no optimiser");
+            let fault =
+                Fault::error("wrong-kind", format!("an optimiser is needed here, this is {}", what.describe()), rule.span, "no optimiser");
             self.fault(fault.help("An optimiser is a net from a parameter and its gradient, built by a call: `adam(1e-3)`."));
         }
     }
@@ -186,8 +187,8 @@ impl<'m> Checker<'m> {
             return Some(id);
         }
         if !matches!(kind, ItemKind::Broken) {
-            let what = self.what_of(id, &name.text);
-            let fault = Fault::error("wrong-kind", format!("{needed} is needed here, `{}` is {}", name.text, what.describe()), path.span, what.describe());
+            let word = graph::word(kind);
+            let fault = Fault::error("wrong-kind", format!("{needed} is needed here, `{}` is {word}", name.text), path.span, word);
             let names = self.of_kind(scope, &fits);
             self.fault(with(fault, suggestion(&name.text, names)));
         }

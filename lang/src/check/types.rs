@@ -82,7 +82,9 @@ impl<'m> Checker<'m> {
         }
         let fault = Fault::error("unknown-type", format!("there is no type `{}`", name.text), name.span, "not found");
         let help = nearest(&name.text, known).map(|near| format!("Did you mean `{near}`?"));
-        let help = help.unwrap_or_else(|| "Types are `int`, `real`, `bool`, `image`, `mask`, .. and tensors such as `[channel, height, width]`.".into());
+        let help = help.unwrap_or_else(|| {
+            "Types are `int`, `real`, `bool`, `image`, `mask`, .. and tensors such as `[channel, height, width]`.".into()
+        });
         self.fault(fault.help(help));
     }
 
@@ -114,7 +116,8 @@ impl<'m> Checker<'m> {
             match dim {
                 Dim::Rest(name) if scope.rests.contains(&name.text) => {}
                 Dim::Rest(name) => {
-                    let fault = Fault::error("unknown-axis", format!("no signature has the axes `..{}`", name.text), name.span, "not found");
+                    let fault =
+                        Fault::error("unknown-axis", format!("no signature has the axes `..{}`", name.text), name.span, "not found");
                     let rests = scope.rests.iter().map(String::as_str);
                     self.fault(with(fault, suggestion(&name.text, rests)));
                 }
@@ -162,7 +165,13 @@ impl<'m> Checker<'m> {
     }
 
     /// Checks a signature and gives the scope of the body.
-    pub(super) fn signature(&mut self, lists: &[&'m [Formal]], result: Option<&'m Type>, module: ModuleId, builtin: bool) -> (Scope<'m>, Sizes) {
+    pub(super) fn signature(
+        &mut self,
+        lists: &[&'m [Formal]],
+        result: Option<&'m Type>,
+        module: ModuleId,
+        builtin: bool,
+    ) -> (Scope<'m>, Sizes) {
         let mut scope = Scope::of(module);
         let mut sizes = Sizes::default();
         let formals = || lists.iter().flat_map(|list| list.iter());
@@ -201,9 +210,14 @@ impl<'m> Checker<'m> {
     fn formal_is_axis(&mut self, formal: &Formal, sizes: &Sizes) {
         let Some(axis) = sizes.axes.get(&formal.name.text) else { return };
         let name = &formal.name.text;
-        let fault = Fault::error("formal-is-axis", format!("argument `{name}` bears the name of an axis of its own signature"), formal.name.span, "this argument")
-            .also(*axis, "the axis comes in here")
-            .help(format!("`[{name}]` means `[{name}: {name}]`, so the argument would fix that size. Give it another name."));
+        let fault = Fault::error(
+            "formal-is-axis",
+            format!("argument `{name}` bears the name of an axis of its own signature"),
+            formal.name.span,
+            "this argument",
+        )
+        .also(*axis, "the axis comes in here")
+        .help(format!("`[{name}]` means `[{name}: {name}]`, so the argument would fix that size. Give it another name."));
         self.fault(fault);
     }
 

@@ -123,8 +123,13 @@ impl<'m> Elaborator<'m> {
     }
 
     fn pictures(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
-        let photos = actuals.value(self, &["photos"], span)?;
-        let photos = self.folder(photos)?;
+        let photos = match actuals.take(&["photos"]) {
+            Some(given) => {
+                let value = (given.value(self)?, given.span());
+                self.folder(value)?
+            }
+            None => None,
+        };
         let labels = match self.labelled(actuals, "labels") {
             Some(given) => {
                 let value = (given.value(self)?, given.span());

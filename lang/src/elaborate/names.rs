@@ -323,7 +323,8 @@ impl<'m> Elaborator<'m> {
 
     fn cycle(&mut self, name: &str, span: Span) -> Abort {
         let start = self.running.iter().rposition(|(shown, _)| shown == name || shown.starts_with(&format!("{name}["))).unwrap_or(0);
-        let mut fault = Fault::error("cycle", format!("`{name}` is computed from itself"), span, format!("`{name}` is needed again here"));
+        let mut fault =
+            Fault::error("cyclic-definition", format!("`{name}` is computed from itself"), span, format!("`{name}` is needed again here"));
         let way: Vec<_> = self.running[start..].iter().take(6).cloned().collect();
         for (shown, place) in way.iter().skip(1) {
             fault = fault.also(*place, format!("... which needs `{shown}`"));

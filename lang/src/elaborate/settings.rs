@@ -149,7 +149,7 @@ impl<'m> Elaborator<'m> {
             Some(Memo::Done(outcome)) => return outcome.clone(),
             Some(Memo::Running) => {
                 let message = format!("the param `{}` is computed from itself", key.1);
-                return Err(self.fault(Fault::error("cycle", message, param.name.span, "needs itself")));
+                return Err(self.fault(Fault::error("cyclic-definition", message, param.name.span, "needs itself")));
             }
             None => {}
         }
@@ -233,7 +233,7 @@ impl<'m> Elaborator<'m> {
         }
         match (values.into_iter().next(), last.into_iter().next()) {
             (Some(value), Some(setting)) => Ok((value, setting)),
-            _ => Err(self.fault(Fault::error("cycle", "these variants start from each other", param.name.span, "set by them"))),
+            _ => Err(self.fault(Fault::error("cyclic-definition", "these variants start from each other", param.name.span, "set by them"))),
         }
     }
 
@@ -279,7 +279,8 @@ impl<'m> Elaborator<'m> {
         let kind = if wanted.contains('`') { wanted.clone() } else { format!("{article} {wanted}") };
         let message = format!("the param `{name}` is {kind}, not {found}{by}");
         Err(self.fault(
-            Fault::error("wrong-kind", message, span, found).help(format!("`segc check` knows the kind of `{name}` from its default.")),
+            Fault::error("wrong-param-value", message, span, found)
+                .help(format!("The kind of `{name}` is what is written, or that of its default.")),
         ))
     }
 

@@ -58,7 +58,8 @@ fn the_wrong_example_has_the_fault_and_the_right_one_none() {
             let found: BTreeSet<&str> = checked.faults.iter().map(|fault| fault.code).collect();
             let wanted: BTreeSet<&str> = expected.then_some(*code).into_iter().collect();
             if found != wanted {
-                let shown: Vec<String> = checked.faults.iter().map(|fault| crate::render::render(fault, &checked.modules.sources, false)).collect();
+                let shown: Vec<String> =
+                    checked.faults.iter().map(|fault| crate::render::render(fault, &checked.modules.sources, false)).collect();
                 wrong_pages.push(format!("{code}, {}: {found:?}\n{}", if expected { "wrong" } else { "right" }, shown.join("\n")));
             }
         }

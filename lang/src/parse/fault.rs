@@ -232,6 +232,9 @@ fn hint(tree: &Tree, stop: &Stop, before: Token, found: Token, expected: &[Strin
     let (last, word) = (before.text(tree.text), found.text(tree.text));
     let complete = stop.literals.contains("|>");
     let wants = |what: &str| expected.iter().any(|one| one == what);
+    if word == "edition" {
+        return Some("`edition N` stands before all items, behind the `//!` lines".to_owned());
+    }
     if found.kind == TokenKind::Doc {
         return Some("`///` documents the item or statement below it; write `//` for a remark".to_owned());
     }
