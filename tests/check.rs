@@ -32,7 +32,8 @@ impl Folder {
     fn beside(&self, path: &Path) -> Vec<String> {
         let folder = self.0.join(path.parent().unwrap_or(Path::new("")));
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.ends_with(".seg")).collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(|name| name.ends_with(".seg")).collect();
         names.sort();
         names
     }
@@ -86,7 +87,8 @@ fn every_case_has_one_fault_and_says_it_well() {
 
 #[test]
 fn ten_thousand_brackets_are_refused_quickly() {
-    for (open, close) in [("(", ")"), ("[", "]"), ("{ a: ", " }"), ("abs(", ")"), ("x[", "]"), ("-", ""), ("not ", ""), ("if a then ", "")] {
+    for (open, close) in [("(", ")"), ("[", "]"), ("{ a: ", " }"), ("abs(", ")"), ("x[", "]"), ("-", ""), ("not ", ""), ("if a then ", "")]
+    {
         let text = format!("let x = {}1{}\n", open.repeat(10_000), close.repeat(10_000));
         let (faults, shown) = report("deep.seg", &text);
         assert!(faults > 0, "{open}");
@@ -96,7 +98,13 @@ fn ten_thousand_brackets_are_refused_quickly() {
 
 #[test]
 fn ten_megabytes_are_met() {
-    let long: String = (0..).map(|k| format!("let x{k} = {k}\n")).scan(0, |size, line| { *size += line.len(); (*size < 10_000_000).then_some(line) }).collect();
+    let long: String = (0..)
+        .map(|k| format!("let x{k} = {k}\n"))
+        .scan(0, |size, line| {
+            *size += line.len();
+            (*size < 10_000_000).then_some(line)
+        })
+        .collect();
     let started = std::time::Instant::now();
     let (_, shown) = report("long.seg", &long);
     assert!(shown.len() < 100_000);
