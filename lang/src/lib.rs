@@ -37,11 +37,13 @@ pub struct Checked {
 
 /// Reads, checks and elaborates a spec. `name` is shown and is what relative paths are resolved against.
 ///
-/// Faults of all stages come together; what a later stage says about a place that an earlier one has faulted is left out.
+/// Faults of all stages come together; what a later stage says about a place that an earlier one has faulted is left out,
+/// and what needs itself is not elaborated.
 pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Overrides) -> Checked {
     let (modules, mut faults) = modules::load(name, text, loader);
     faults.extend(check::check(&modules));
-    let (spec, later) = elaborate::elaborate(&modules, overrides);
+    let endless = faults.iter().any(|fault| fault.code == "cyclic-definition");
+    let (spec, later) = if endless { (None, Vec::new()) } else { elaborate::elaborate(&modules, overrides) };
     let spoiled = faults.iter().any(|fault| fault.severity == Severity::Error);
     let known: Vec<source::Span> = faults.iter().flat_map(|fault| fault.labels.iter().map(|(span, _)| *span)).collect();
     let overlaps = |span: source::Span| known.iter().any(|k| k.source == span.source && k.start < span.end && span.start < k.end);

@@ -2,7 +2,7 @@
 
 use super::{Checker, Edge};
 use crate::fault::Fault;
-use crate::modules::{ItemId, ModuleId};
+use crate::modules::{ItemId, ModuleId, Modules};
 use crate::source::Span;
 use crate::syntax::{
     Argument, Binder, Dim, Entry, Expr, ExprKind, Family, Item, ItemKind, Name, Origin, Statement, StatementKind, Type, TypeKind, Use,
@@ -80,6 +80,40 @@ pub(super) fn broken(kind: &ItemKind, span: Span) -> Vec<Span> {
         _ => &[],
     };
     statements.iter().filter(|statement| matches!(statement.kind, StatementKind::Broken)).map(|statement| statement.span).collect()
+}
+
+/// Aliases from which an alias is reached that needs itself.
+pub(super) fn endless_aliases(modules: &Modules) -> BTreeSet<ItemId> {
+    let mut next: BTreeMap<ItemId, Vec<ItemId>> = BTreeMap::new();
+    for (module, file) in modules.list.iter().enumerate() {
+        for (item, found) in file.file.items.iter().enumerate() {
+            if let ItemKind::Alias(_, ty) = &found.kind {
+                let module = ModuleId(module);
+                let mut words = Vec::new();
+                type_words(ty, &mut words);
+                let needs = words.into_iter().filter_map(|word| modules.find(module, &word.text)?.first().copied()).collect();
+                next.insert(ItemId { module, item }, needs);
+            }
+        }
+    }
+    loop {
+        let ends: Vec<ItemId> =
+            next.iter().filter(|(_, needs)| needs.iter().all(|need| !next.contains_key(need))).map(|(id, _)| *id).collect();
+        if ends.is_empty() {
+            return next.into_keys().collect();
+        }
+        ends.iter().for_each(|id| {
+            next.remove(id);
+        });
+    }
+}
+
+fn type_words<'a>(ty: &'a Type, found: &mut Vec<&'a Name>) {
+    match &ty.kind {
+        TypeKind::Word(name) => found.push(name),
+        TypeKind::Record(fields) => fields.iter().for_each(|(_, ty)| type_words(ty, found)),
+        TypeKind::Tensor(..) => {}
+    }
 }
 
 /// The names that a statement binds, with the family of each.
@@ -232,6 +266,7 @@ impl<'m> Checker<'m> {
                 let places = cycle.iter().map(|edge| (modules.sources.slice(edge.span).to_string(), edge.span)).collect();
                 let advice = match &modules.item(start).kind {
                     ItemKind::Variant(_) => "One of them must start from none of the others.",
+                    ItemKind::Alias(..) => "A type cannot contain itself.",
                     ItemKind::Fn(_) | ItemKind::Net(_) => {
                         "Functions and nets are written out where they are used, so none can use itself; a sequence is a family."
                     }

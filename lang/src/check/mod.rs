@@ -88,6 +88,8 @@ struct Checker<'m> {
     memo: HashMap<(ItemId, String), Option<What<'m>>>,
     /// Axes with the place of their declaration; they are known everywhere.
     axes: BTreeMap<&'m str, Span>,
+    /// Aliases that need themselves.
+    endless: BTreeSet<ItemId>,
 }
 
 impl<'m> Checker<'m> {
@@ -98,7 +100,8 @@ impl<'m> Checker<'m> {
                 axes.extend(names.iter().map(|name| (name.text.as_str(), name.span)));
             }
         }
-        Checker { modules, faults: Vec::new(), silent: 0, current: None, edges: Vec::new(), memo: HashMap::new(), axes }
+        let endless = graph::endless_aliases(modules);
+        Checker { modules, endless, faults: Vec::new(), silent: 0, current: None, edges: Vec::new(), memo: HashMap::new(), axes }
     }
 
     fn fault(&mut self, fault: Fault) {

@@ -23,6 +23,9 @@ pub const WORDS: [(&str, &str); 6] = [
 /// Words that begin actions; they name nothing.
 const RESERVED: [&str; 8] = ["keep", "restart", "finish", "show", "measure", "checkpoint", "output", "edition"];
 
+/// How far parts of parts are followed: a net may contain itself, which is a fault of its own.
+const DEEPEST: usize = 4;
+
 impl<'m> Checker<'m> {
     /// What a path stands for; an unknown one is reported.
     pub(super) fn path(&mut self, path: &'m Path, scope: &Scope<'m>) -> What<'m> {
@@ -57,7 +60,7 @@ impl<'m> Checker<'m> {
         Some(self.what_of(id, &name.text))
     }
 
-    fn refer(&mut self, to: ItemId, span: Span) {
+    pub(super) fn refer(&mut self, to: ItemId, span: Span) {
         if let (Some(from), 0) = (self.current, self.silent) {
             self.edges.push(Edge { from, to, span });
         }
@@ -273,6 +276,9 @@ impl<'m> Checker<'m> {
     /// A part of a model by name.
     pub(super) fn part_of(&mut self, net: &'m crate::syntax::Net, module: ModuleId, name: &Name) -> What<'m> {
         let Some(body) = &net.body else { return What::Instance(None) };
+        if self.silent > DEEPEST {
+            return What::Unknown;
+        }
         let binders = body.statements.iter().flat_map(|statement| graph::statement_binders(&statement.kind));
         let names: Vec<&Name> = binders.map(|(name, _)| name).collect();
         for statement in &body.statements {

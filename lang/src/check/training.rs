@@ -196,6 +196,9 @@ impl<'m> Checker<'m> {
     }
 
     fn unknown_item(&mut self, name: &Name, scope: &Scope<'m>, needed: &str, fits: &impl Fn(&ItemKind) -> bool) {
+        if self.left_out(name, scope.module) {
+            return;
+        }
         let message = format!("nothing is called `{}`, and {needed} is needed here", name.text);
         let fault = Fault::error("unknown-name", message, name.span, "not found");
         let names = self.of_kind(scope, fits);

@@ -71,10 +71,14 @@ impl<'m> Checker<'m> {
     }
 
     fn type_word(&mut self, name: &'m Name, module: ModuleId) {
-        if KINDS.iter().any(|(kind, _)| *kind == name.text) || self.alias(name, module).is_some() {
+        let modules = self.modules;
+        let found = modules.find(module, &name.text).and_then(|ids| ids.first()).copied();
+        if let Some(id) = found.filter(|id| matches!(modules.item(*id).kind, ItemKind::Alias(..))) {
+            return self.refer(id, name.span);
+        }
+        if KINDS.iter().any(|(kind, _)| *kind == name.text) || self.left_out(name, module) {
             return;
         }
-        let modules = self.modules;
         let mut known: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
         for names in [&modules.list[module.0].names, &modules.list[modules.prelude.0].names] {
             let aliases = names.iter().filter(|(_, ids)| ids.iter().any(|id| matches!(modules.item(*id).kind, ItemKind::Alias(..))));
@@ -93,7 +97,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let id = modules.find(module, &name.text)?.first()?;
         match &modules.item(*id).kind {
-            ItemKind::Alias(_, ty) => Some((ty, id.module)),
+            ItemKind::Alias(_, ty) if !self.endless.contains(id) => Some((ty, id.module)),
             _ => None,
         }
     }
