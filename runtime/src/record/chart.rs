@@ -37,8 +37,9 @@ fn chart(name: &str, lines: &[(&str, &Curve)]) -> String {
     }
     let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
     let rows = ticks(low, high, 4);
-    let columns: Vec<f64> = ticks(0.0, steps.saturating_sub(1) as f64, 5).into_iter().filter(|x| x.fract() == 0.0).collect();
-    let frame = Frame { low: low.min(rows[0]), high: high.max(rows[rows.len() - 1]), last: steps.saturating_sub(1).max(1) as f64 };
+    let last = steps.saturating_sub(1).max(1) as f64;
+    let columns = ticks(0.0, last, 5).into_iter().filter(|x| x.fract() == 0.0 && *x <= last);
+    let frame = Frame { low: low.min(rows[0]), high: high.max(rows[rows.len() - 1]), last };
     let mut svg =
         format!("<figure class=\"chart\"><figcaption>{}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n", escape(name));
     for row in rows {

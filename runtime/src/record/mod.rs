@@ -87,10 +87,15 @@ impl Recorder {
         } else if let Some(summary) = inspect(out, &about.identity)? {
             return Ok(Opened::Complete(summary));
         }
+        // First of all, because a folder without it is refused as foreign.
+        folder::write(&out.join(RUN), summary::run_json(&about).as_bytes(), Care::Durable).inspect_err(|_| {
+            if made {
+                let _ = std::fs::remove_dir(out);
+            }
+        })?;
         folder::make(&out.join(MASKS))?;
         folder::make(&out.join(UNFINISHED))?;
         let (journal, entries) = Journal::open(&out.join(UNFINISHED).join("images.jsonl"))?;
-        folder::write(&out.join(RUN), summary::run_json(&about).as_bytes(), Care::Durable)?;
         let mut recorder = Recorder {
             out: out.into(),
             about,
@@ -209,7 +214,8 @@ impl Recorder {
     }
 
     fn add_picture(&mut self, entry: &Entry, png: Vec<u8>) {
-        let caption = entry.values.first().map(|(name, value)| format!("{name} {}", figure(*value)));
+        let shown = entry.values.iter().find(|(name, _)| name.ends_with("iou")).or(entry.values.first());
+        let caption = shown.map(|(name, value)| format!("{name} {}", figure(*value)));
         let truth = pictures::has_truth(&png);
         self.pictures.push(Picture { stem: entry.stem.clone(), caption, truth, png });
     }

@@ -59,7 +59,8 @@ fn head(about: &About, outcome: &Outcome) -> String {
     let name = escape(&about.identity.name);
     let variants: String = about.variants.iter().map(|variant| format!(" +{}", escape(variant))).collect();
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{name}{variants}</title>\n<style>\n{}</style>\n</head>\n<body>\n<h1>{name}<small>{variants}</small></h1>\n",
         include_str!("report.css")
     );
@@ -68,7 +69,8 @@ fn head(about: &About, outcome: &Outcome) -> String {
     let facts: String = facts.iter().map(|fact| format!("<span>{fact}</span>")).collect();
     let _ = writeln!(page, "<p class=\"facts\">{facts}</p>");
     if outcome.stopped {
-        page.push_str("<p class=\"stopped\">This run was stopped before its end; these are the figures of the images that were done. The same command continues it.</p>\n");
+        page.push_str("<p class=\"stopped\">This run was stopped before its end; these are the figures of the images that were done. ");
+        page.push_str("The same command continues it.</p>\n");
     }
     for remark in &about.remarks {
         let _ = writeln!(page, "<p class=\"stopped\">{}</p>", escape(remark));

@@ -1,0 +1,258 @@
+//! What can be typed: the commands with their options and help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "segc", version, about = ABOUT, after_help = AFTER, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a spec: find masks, measure them, write a report
+    #[command(after_help = RUN_EXAMPLES, override_usage = "segc run [OPTIONS] SPEC [+VARIANT]...")]
+    Run(Run),
+    /// Check specs and report every fault, without running anything
+    #[command(override_usage = "segc check [OPTIONS] FILES... [+VARIANT]...")]
+    Check(Check),
+    /// Print what a stage of the compiler makes of a spec
+    #[command(override_usage = "segc show [OPTIONS] STAGE SPEC [+VARIANT]...")]
+    Show(Show),
+    /// Format specs in place
+    Fmt(Fmt),
+    /// Explain a fault: what it means, a wrong and a right example
+    Explain(Explain),
+    /// List the ops that the language is built on
+    Ops,
+    /// Write a commented spec to start from
+    New(New),
+}
+
+/// `segc run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The spec and its variants
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Seed of all random draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Threads that compute; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// What computes
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub on: DeviceName,
+    /// Folder of the run [default: runs/NAME+VARIANTS-HASH]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the run that is in the folder
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Print faults and errors only
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Compute every op by itself, for finding faults of the compiler
+    #[arg(long)]
+    pub no_fuse: bool,
+}
+
+/// A spec with what is asked of it.
+#[derive(Debug, Args)]
+pub struct SpecArgs {
+    /// The spec, and variants of it, each with a plus: specs/iem.seg +paper
+    #[arg(value_name = "SPEC", required = true)]
+    pub words: Vec<String>,
+    /// Give a param another value; wins over variants
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub sets: Vec<(String, String)>,
+}
+
+/// `segc check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Specs, or folders of them, and variants, each with a plus
+    #[arg(value_name = "FILES", required = true)]
+    pub words: Vec<String>,
+    /// Give a param another value; wins over variants
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub sets: Vec<(String, String)>,
+    /// Reports for people or for programs
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    pub format: Format,
+}
+
+/// `segc show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The stage
+    #[arg(value_name = "STAGE")]
+    pub stage: Stage,
+    /// The spec and its variants
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// Print it as JSON
+    #[arg(long, conflicts_with = "dot")]
+    pub json: bool,
+    /// Print graphs in the language of Graphviz
+    #[arg(long)]
+    pub dot: bool,
+}
+
+/// `segc fmt`.
+#[derive(Debug, Args)]
+pub struct Fmt {
+    /// Specs, or folders of them
+    #[arg(value_name = "FILES", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; name the files that are not formatted and exit with 1
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `segc explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Name of a fault, such as axis-mismatch; without one, all are listed
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+/// `segc new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Name of the spec; NAME.seg is written
+    #[arg(value_name = "NAME")]
+    pub name: PathBuf,
+}
+
+/// Forms of `segc check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Reports with the lines that they are about.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+/// Devices of `--on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// Fused loops on all cores.
+    Cpu,
+    /// The slow definitions in double precision.
+    Reference,
+}
+
+/// Stages of `segc show`, in the order in which a spec goes through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// The syntax tree of the file.
+    Syntax,
+    /// Everything known at compile time evaluated, the rest typed terms.
+    Spec,
+    /// The graph of the computation.
+    Graph,
+    /// The graph with its derivatives.
+    Derivative,
+    /// The graph after simplification.
+    Simple,
+    /// The fused kernels.
+    Kernels,
+    /// Kernels in order, with buffers and costs.
+    Program,
+}
+
+impl SpecArgs {
+    /// The spec and the names of the variants; an error in words if there is not exactly one spec.
+    pub fn split(&self) -> Result<(PathBuf, Vec<String>), String> {
+        let (files, variants) = split(&self.words)?;
+        match files.as_slice() {
+            [spec] => Ok((spec.clone(), variants)),
+            [] => Err("no spec is named; variants follow it: segc run SPEC +VARIANT".into()),
+            [_, second, ..] => Err(format!("one spec is run at a time; a variant is written with a plus: +{}", second.display())),
+        }
+    }
+}
+
+/// Files and variants that were typed in any order.
+pub fn split(words: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), String> {
+    let (variants, files): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| word.starts_with('+'));
+    let mut names: Vec<String> = Vec::new();
+    for variant in variants.into_iter().flat_map(|word| word[1..].split('+')) {
+        if variant.is_empty() {
+            return Err("a plus stands without the name of a variant".into());
+        }
+        if !names.iter().any(|name| name == variant) {
+            names.push(variant.into());
+        }
+    }
+    Ok((files.into_iter().map(PathBuf::from).collect(), names))
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
+        _ => Err("write a param's name, =, and its value, such as --set size=64 or --set 'starts=[1/2, 3/4]'".into()),
+    }
+}
+
+const ABOUT: &str = "Unsupervised object segmentation, described in a small declarative language.\n\n\
+    A spec (.seg) says what a mask must satisfy; segc checks it, compiles it and runs it.";
+
+const AFTER: &str = "Start here:\n  \
+    segc run specs/iem.seg         find masks in generated scenes and open the report\n  \
+    segc new mine                  write mine.seg, a spec to change\n  \
+    segc COMMAND --help            more on a command\n\n\
+    Exit codes:\n  \
+    0 done   1 faults found by check   2 wrong usage or spec   3 data   4 checkpoint\n  \
+    5 numbers not finite   6 disk or device   75 stopped by a signal after saving\n  \
+    101 a fault of segc itself";
+
+const RUN_EXAMPLES: &str = "Examples:\n  \
+    segc run specs/iem.seg\n  \
+    segc run specs/iem.seg +paper --set photos=PHOTOS --set labels=MASKS\n  \
+    segc run specs/iem.seg --set size=64 --set 'starts=[1/2, 3/4]' --out runs/mine\n\n\
+    A run that was stopped (Ctrl-C) is continued by the same command. The folder of a run holds\n\
+    report.html, summary.json, metrics.jsonl, grid.png, masks/ and run.json.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn variants_may_stand_anywhere() {
+        let parsed = Cli::try_parse_from(["segc", "run", "+b", "a.seg", "+paper", "--seed", "3", "+c+d", "+b"]).unwrap();
+        let Command::Run(run) = parsed.command else { panic!("not run") };
+        assert_eq!(run.spec.split(), Ok((PathBuf::from("a.seg"), ["b", "paper", "c", "d"].map(String::from).to_vec())));
+        assert_eq!(run.seed, 3);
+    }
+
+    #[test]
+    fn a_second_spec_and_a_lone_plus_are_refused() {
+        let args = |words: &[&str]| SpecArgs { words: words.iter().map(ToString::to_string).collect(), sets: Vec::new() };
+        assert!(args(&["a.seg", "paper"]).split().unwrap_err().contains("+paper"));
+        assert!(args(&["+paper"]).split().unwrap_err().contains("no spec"));
+        assert!(args(&["a.seg", "+"]).split().unwrap_err().contains("plus"));
+    }
+
+    #[test]
+    fn a_set_needs_name_and_value() {
+        assert_eq!(name_and_value("starts=[78/128]"), Ok(("starts".into(), "[78/128]".into())));
+        assert_eq!(name_and_value("photos=a=b"), Ok(("photos".into(), "a=b".into())));
+        assert!(name_and_value("size").is_err() && name_and_value("=3").is_err());
+    }
+}

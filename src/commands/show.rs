@@ -1,0 +1,101 @@
+//! `segc show`: what each stage makes of a spec, as stable text.
+
+use segc_compiler::{Graph, build, differentiate, fuse, plan, show, simplify};
+use segc_lang::elaborate;
+use segc_lang::fault::Fault;
+use segc_lang::params::Overrides;
+use segc_lang::source::Sources;
+use segc_lang::spec::{Spec, TermId};
+
+use crate::cli::{Show, Stage};
+use crate::compiled::{Compiled, compiled, misused, tell};
+use crate::console::{self, Exit};
+
+/// Prints the stage.
+pub fn show(args: &Show) -> Exit {
+    attempt(args).map_or_else(|exit| exit, |()| Exit::Done)
+}
+
+fn attempt(args: &Show) -> Result<(), Exit> {
+    let graphs = matches!(args.stage, Stage::Graph | Stage::Derivative | Stage::Simple);
+    if args.dot && !graphs {
+        return Err(misused("--dot draws graphs: the stages graph, derivative and simple"));
+    }
+    let (path, variants) = args.spec.split().map_err(|why| misused(&why))?;
+    let ready = compiled(&path, &Overrides { variants, sets: args.spec.sets.clone() }, true)?;
+    let parts = parts(args, &ready).map_err(|fault| {
+        tell(&fault, &ready.checked.modules.sources);
+        Exit::Usage
+    })?;
+    console::out(&if args.json { json(args.stage, &parts) } else { text(&parts) });
+    Ok(())
+}
+
+/// A named piece of what a stage makes.
+struct Part {
+    name: String,
+    text: String,
+}
+
+fn parts(args: &Show, ready: &Compiled) -> Result<Vec<Part>, Fault> {
+    let whole = |text: String| vec![Part { name: String::new(), text }];
+    let modules = &ready.checked.modules;
+    match args.stage {
+        Stage::Syntax => Ok(whole(format!("{:#?}\n", modules.list[modules.root.0].file))),
+        Stage::Spec => Ok(whole(elaborate::show(&ready.spec))),
+        _ => programs(&ready.spec).into_iter().map(|(name, roots)| Ok(Part { name, text: compiled_part(args, ready, &roots)? })).collect(),
+    }
+}
+
+/// The text of a stage behind the language for some terms.
+fn compiled_part(args: &Show, ready: &Compiled, roots: &[(String, TermId)]) -> Result<String, Fault> {
+    let sources = &ready.checked.modules.sources;
+    let built = build(&ready.spec, roots)?;
+    if args.stage == Stage::Graph {
+        return Ok(graph(args, &built, sources));
+    }
+    let differentiated = differentiate(&built);
+    if args.stage == Stage::Derivative {
+        return Ok(graph(args, &differentiated, sources));
+    }
+    let simple = simplify(&differentiated);
+    if args.stage == Stage::Simple {
+        return Ok(graph(args, &simple, sources));
+    }
+    let kernels = fuse(&simple, true);
+    Ok(if args.stage == Stage::Kernels { show::kernels(&kernels) } else { show::program(&plan(&kernels)) })
+}
+
+fn graph(args: &Show, graph: &Graph, sources: &Sources) -> String {
+    if args.dot { show::dot(graph) } else { show::graph(graph, sources) }
+}
+
+/// What is compiled together, by name: the beginning and a step of each member of a solve, then outputs and evaluations.
+fn programs(spec: &Spec) -> Vec<(String, Vec<(String, TermId)>)> {
+    let mut programs = Vec::new();
+    for member in spec.solves.iter().flat_map(|solve| &solve.members) {
+        let first = member.states.iter().map(|state| (state.name.clone(), state.first)).collect();
+        let next = member.states.iter().map(|state| (state.name.clone(), state.next));
+        programs.push((format!("{} at the beginning", member.name), first));
+        programs.push((format!("{}, one step", member.name), next.chain(member.watched.iter().cloned()).collect()));
+    }
+    let outputs = spec.output.iter().map(|output| (output.name.clone(), output.value));
+    let measured = spec.evals.iter().flat_map(|eval| eval.values.iter().map(|(name, id)| (format!("{}.{name}", eval.name), *id)));
+    let last: Vec<(String, TermId)> = outputs.chain(measured).collect();
+    if !last.is_empty() {
+        programs.push(("outputs and evaluations".into(), last));
+    }
+    programs
+}
+
+fn text(parts: &[Part]) -> String {
+    let one = |part: &Part| if part.name.is_empty() { part.text.clone() } else { format!("// {}\n{}", part.name, part.text) };
+    parts.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn json(stage: Stage, parts: &[Part]) -> String {
+    let one = |part: &Part| serde_json::json!({ "name": part.name, "lines": part.text.lines().collect::<Vec<_>>() });
+    let parts: Vec<_> = parts.iter().map(one).collect();
+    let name = format!("{stage:?}").to_lowercase();
+    format!("{:#}\n", serde_json::json!({ "stage": name, "parts": parts }))
+}

@@ -1,0 +1,60 @@
+//! A spec as a command needs it: read, checked, elaborated, its faults told to the user.
+
+use std::path::Path;
+
+use segc_lang::fault::{Fault, Severity};
+use segc_lang::params::Overrides;
+use segc_lang::render::render;
+use segc_lang::source::Sources;
+use segc_lang::spec::Spec;
+use segc_lang::{Checked, compile};
+
+use crate::console::{self, Exit};
+use crate::loader::{self, Files, Refusal};
+
+/// A spec without errors.
+pub struct Compiled {
+    /// All that the language knows of it.
+    pub checked: Checked,
+    /// What it means.
+    pub spec: Spec,
+    /// Name and text of the spec, then of the files that it extends or uses.
+    pub texts: Vec<(String, String)>,
+}
+
+/// Compiles the spec at `path`. Warnings go to standard error unless `quiet`, errors do always and end the command.
+pub fn compiled(path: &Path, overrides: &Overrides, quiet: bool) -> Result<Compiled, Exit> {
+    let text = loader::open(path).map_err(|refusal| refused(&refusal))?;
+    let files = Files::beside(path);
+    let name = path.display().to_string();
+    let mut checked = compile(&name, &text, &files, overrides);
+    let spoken = |fault: &&Fault| fault.severity == Severity::Error || !quiet;
+    checked.faults.iter().filter(spoken).for_each(|fault| tell(fault, &checked.modules.sources));
+    let wrong = checked.faults.iter().any(|fault| fault.severity == Severity::Error);
+    match checked.spec.take() {
+        Some(spec) if !wrong => {
+            let texts = std::iter::once((name, text)).chain(files.read()).collect();
+            Ok(Compiled { checked, spec, texts })
+        }
+        _ => Err(Exit::Usage),
+    }
+}
+
+/// A fault on standard error.
+pub fn tell(fault: &Fault, sources: &Sources) {
+    console::err(&render(fault, sources, console::color_on_stderr()));
+    console::err("");
+}
+
+/// Says why there is no spec.
+pub fn refused(refusal: &Refusal) -> Exit {
+    tell(refusal.fault(), &Sources::default());
+    Exit::Usage
+}
+
+/// Says that the command was typed wrongly.
+pub fn misused(why: &str) -> Exit {
+    console::error(why);
+    console::err("`segc --help` shows how commands are written");
+    Exit::Usage
+}
