@@ -126,6 +126,17 @@ fn quiet_says_nothing_and_another_run_is_not_overwritten() {
 }
 
 #[test]
+fn a_spec_without_output_is_measured_only() {
+    let home = home();
+    photographs(home.path(), 3);
+    let path = home.path().join("good.seg");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("output masks = cut.m over images", "")).unwrap();
+    run(home.path(), "out", &[]).succeeds();
+    assert!(summary(&home.path().join("out"))["metrics"]["masks.iou"].as_f64().is_some());
+}
+
+#[test]
 fn misspelt_variants_and_params_get_the_nearest() {
     let home = home();
     let said = |words: &[&str]| segc(home.path(), &[&["run", "good.seg"], words].concat());

@@ -27,11 +27,13 @@ pub struct Curve {
 /// What was found for one image; given to the observer as soon as it is known, in the order of the data.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// Number of the data item in the spec.
+    pub data: usize,
     /// Number in the data.
     pub index: usize,
     /// Stem of its file.
     pub stem: String,
-    /// The mask at the size of the sample, row-major, 0 to 1.
+    /// The mask at the size of the sample, row-major, 0 to 1; empty for data that is evaluated only.
     pub mask: Vec<f32>,
     /// Height and width of the mask.
     pub size: (usize, usize),
@@ -62,6 +64,8 @@ pub const PICTURES: usize = 16;
 /// sample `index` has another stem than this one, the session ignores it and computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done {
+    /// As in [`Found`].
+    pub data: usize,
     /// As in [`Found`].
     pub index: usize,
     /// As in [`Found`].
@@ -97,8 +101,8 @@ pub trait Observer {
     fn progress(&mut self, done: usize, total: usize);
     /// An image is done; they come in the order of the data.
     fn found(&mut self, found: Found) -> Result<(), RunError>;
-    /// The image with this number in the data was done by an earlier run ([`Done`]); in the order of the data, between the others.
-    fn kept(&mut self, index: usize) -> Result<(), RunError>;
+    /// This image of a data item was done by an earlier run ([`Done`]); in the order of the data, between the others.
+    fn kept(&mut self, data: usize, index: usize) -> Result<(), RunError>;
     /// Whether to stop after the images at hand.
     fn stop(&self) -> bool;
 }

@@ -15,6 +15,9 @@ use crate::console::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 
+/// So many files that were left out are named on the terminal.
+const NAMED: usize = 12;
+
 /// Runs it.
 pub fn run(args: &Run) -> Exit {
     attempt(args).unwrap_or_else(|exit| exit)
@@ -74,9 +77,9 @@ impl Observer for Watch {
         self.recorder.found(&found)
     }
 
-    fn kept(&mut self, index: usize) -> Result<(), RunError> {
+    fn kept(&mut self, data: usize, index: usize) -> Result<(), RunError> {
         self.progress.keep();
-        self.recorder.kept(index)
+        self.recorder.kept(data, index)
     }
 
     fn stop(&self) -> bool {
@@ -87,8 +90,11 @@ impl Observer for Watch {
 /// Writes the rest of the run directory and says what came out.
 fn end(args: &Run, recorder: Recorder, outcome: &Outcome) -> Result<Exit, Exit> {
     let report = recorder.finish(outcome).map_err(failed)?;
-    for (file, why) in &outcome.skipped {
+    for (file, why) in outcome.skipped.iter().take(NAMED) {
         console::err(&format!("left out {file}: {why}"));
+    }
+    if outcome.skipped.len() > NAMED {
+        console::err(&format!("left out {} more; summary.json names them", console::count(outcome.skipped.len() - NAMED, "file")));
     }
     if !outcome.notes.is_empty() {
         let (first, note) = &outcome.notes[0];

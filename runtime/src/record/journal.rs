@@ -12,14 +12,12 @@ use crate::outcome::{Done, RunError};
 /// All that is kept of one image.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(super) struct Entry {
-    /// Number in the data.
-    pub index: usize,
+    /// Number of the data item, and of the image in it.
+    pub place: (usize, usize),
     /// Stem of its file.
     pub stem: String,
-    /// Its mask, relative to the run directory.
-    pub mask: String,
-    /// SHA-256 of the mask's file.
-    pub sha256: String,
+    /// Its mask, where the run writes one.
+    pub mask: Option<MaskFile>,
     /// `eval.value` and figure; none is not a number.
     #[serde(with = "super::ordered")]
     pub values: Vec<(String, Option<f64>)>,
@@ -30,12 +28,22 @@ pub(super) struct Entry {
     pub curves: Vec<(String, Vec<Option<f32>>)>,
 }
 
+/// A mask on the disk.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub(super) struct MaskFile {
+    /// Relative to the run directory.
+    pub name: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
 impl Entry {
     /// What a session needs in order not to compute the image again.
     pub fn done(&self) -> Done {
         let numbers = |points: &[Option<f32>]| points.iter().map(|point| point.unwrap_or(f32::NAN)).collect();
         Done {
-            index: self.index,
+            data: self.place.0,
+            index: self.place.1,
             stem: self.stem.clone(),
             values: self.values.iter().map(|(name, value)| (name.clone(), value.unwrap_or(f64::NAN))).collect(),
             curves: self.curves.iter().map(|(name, points)| (name.clone(), numbers(points))).collect(),
@@ -104,10 +112,9 @@ mod tests {
 
     pub fn entry(index: usize) -> Entry {
         Entry {
-            index,
+            place: (0, index),
             stem: format!("photo {index}"),
-            mask: format!("masks/photo {index}.png"),
-            sha256: "00".into(),
+            mask: Some(MaskFile { name: format!("masks/photo {index}.png"), sha256: "00".into() }),
             values: vec![("z.iou".into(), Some(0.1 + 0.2)), ("a.iou".into(), None)],
             notes: vec!["a \"note\"".into()],
             curves: vec![("cut[1/2].error".into(), vec![Some(0.1), None, Some(1e-20)])],

@@ -17,14 +17,14 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use image::ExtendedColorType;
+use image::{ExtendedColorType, GrayImage};
 use sha2::{Digest, Sha256};
 
 use crate::data::place;
 use crate::outcome::{Done, Found, Outcome, PICTURES, RunError};
 use folder::{Care, failed};
 pub use identity::{Identity, Text};
-use journal::{Entry, Journal};
+use journal::{Entry, Journal, MaskFile};
 pub use summary::Summary;
 pub use table::{Table, figure};
 
@@ -58,10 +58,10 @@ pub struct Recorder {
     journal: Journal,
     /// Whether the folder was made by this run.
     made: bool,
-    /// What an earlier run found, by number of the image.
-    earlier: BTreeMap<usize, Entry>,
-    /// Lines of `metrics.jsonl` so far, by number of the image.
-    lines: BTreeMap<usize, String>,
+    /// What an earlier run found, by data item and number of the image.
+    earlier: BTreeMap<(usize, usize), Entry>,
+    /// Lines of `metrics.jsonl` so far, by data item and number of the image.
+    lines: BTreeMap<(usize, usize), String>,
     /// Names of masks that are taken, in lower case: some file systems do not tell cases apart.
     names: BTreeSet<String>,
     pictures: Vec<Picture>,
@@ -116,49 +116,40 @@ impl Recorder {
     }
 
     /// Records an image that an earlier run did.
-    pub fn kept(&mut self, index: usize) -> Result<(), RunError> {
-        let Some(entry) = self.earlier.remove(&index) else {
+    pub fn kept(&mut self, data: usize, index: usize) -> Result<(), RunError> {
+        let Some(entry) = self.earlier.remove(&(data, index)) else {
             return Err(RunError::Environment(format!("image {index} was to be kept, but {} does not hold it", self.out.display())));
         };
-        if self.pictures.len() < PICTURES
+        if entry.mask.is_some()
+            && self.pictures.len() < PICTURES
             && let Ok(png) = std::fs::read(self.strip_path(index))
         {
             self.add_picture(&entry, png);
         }
-        self.lines.insert(index, summary::line(&entry));
+        self.lines.insert(entry.place, summary::line(&entry));
         Ok(())
     }
 
-    /// Records an image: its mask at once, under its final name.
+    /// Records an image: its mask, if it has one, at once and under its final name.
     pub fn found(&mut self, found: &Found) -> Result<(), RunError> {
-        let mask = place(&found.mask, found.size, &found.frame);
-        let name = self.free_name(&found.stem);
-        let path = self.out.join(&name);
-        let unwritten = |cause: image::ImageError| failed("write", &path, &std::io::Error::other(cause));
-        let png = pictures::png(&mask, mask.width(), mask.height(), ExtendedColorType::L8).map_err(unwritten)?;
-        folder::write(&path, &png, Care::Quick)?;
-        let entry = Entry {
-            index: found.index,
+        let mut entry = Entry {
+            place: (found.data, found.index),
             stem: found.stem.clone(),
-            mask: name,
-            sha256: identity::hex(&Sha256::digest(&png)),
+            mask: None,
             values: found.values.iter().map(|(name, value)| (name.clone(), value.is_finite().then_some(*value))).collect(),
             notes: found.notes.clone(),
             curves: found.curves.iter().map(|(name, points)| (name.clone(), finite(points))).collect(),
         };
-        if self.pictures.len() < PICTURES {
-            let truth = found.label.as_ref().map(|label| place(label, found.size, &found.frame));
-            let photo = found.photo.clone().filter(|photo| photo.dimensions() == mask.dimensions());
-            let strip = match photo {
-                Some(photo) => pictures::strip(&photo, &mask, truth.as_ref()),
-                None => pictures::sample_strip(found),
-            };
-            let png = pictures::png(&strip, strip.width(), strip.height(), ExtendedColorType::Rgba8).map_err(unwritten)?;
-            folder::write(&self.strip_path(found.index), &png, Care::Quick)?;
-            self.add_picture(&entry, png);
+        if !found.mask.is_empty() {
+            let mask = place(&found.mask, found.size, &found.frame);
+            entry.mask = Some(self.write_mask(&found.stem, &mask)?);
+            if self.pictures.len() < PICTURES {
+                let png = self.write_strip(found, &mask)?;
+                self.add_picture(&entry, png);
+            }
         }
         self.journal.add(&entry)?;
-        self.lines.insert(found.index, summary::line(&entry));
+        self.lines.insert(entry.place, summary::line(&entry));
         Ok(())
     }
 
@@ -171,7 +162,7 @@ impl Recorder {
         let grid = pictures::grid(&strips.collect::<Vec<_>>());
         let path = self.out.join(GRID);
         let png = pictures::png(&grid, grid.width(), grid.height(), ExtendedColorType::Rgb8);
-        folder::write(&path, &png.map_err(|cause| failed("write", &path, &std::io::Error::other(cause)))?, Care::Durable)?;
+        folder::write(&path, &png.map_err(|cause| unwritten(&path, cause))?, Care::Durable)?;
         let report = self.out.join(REPORT);
         folder::write(&report, report::html(&self.about, outcome, &self.pictures).as_bytes(), Care::Durable)?;
         let summary = Summary::new(&self.about.identity, outcome);
@@ -199,14 +190,39 @@ impl Recorder {
 
     /// Keeps the entries whose files are whole.
     fn take_over(&mut self, entries: Vec<Entry>) {
-        let all = entries.into_iter().map(|entry| (entry.index, entry)).collect::<BTreeMap<_, _>>();
-        for (place, (index, entry)) in all.into_iter().enumerate() {
-            let pictured = place >= PICTURES || self.strip_path(index).is_file();
-            if pictured && whole(&self.out.join(&entry.mask), &entry.sha256) {
-                self.names.insert(entry.mask.to_lowercase());
-                self.earlier.insert(index, entry);
+        let mut masks = 0;
+        for (place, entry) in entries.into_iter().map(|entry| (entry.place, entry)).collect::<BTreeMap<_, _>>() {
+            if let Some(mask) = &entry.mask {
+                masks += 1;
+                let pictured = masks > PICTURES || self.strip_path(place.1).is_file();
+                if !pictured || !whole(&self.out.join(&mask.name), &mask.sha256) {
+                    continue;
+                }
+                self.names.insert(mask.name.to_lowercase());
             }
+            self.earlier.insert(place, entry);
         }
+    }
+
+    fn write_mask(&mut self, stem: &str, mask: &GrayImage) -> Result<MaskFile, RunError> {
+        let name = self.free_name(stem);
+        let path = self.out.join(&name);
+        let png = pictures::png(mask, mask.width(), mask.height(), ExtendedColorType::L8).map_err(|cause| unwritten(&path, cause))?;
+        folder::write(&path, &png, Care::Quick)?;
+        Ok(MaskFile { name, sha256: identity::hex(&Sha256::digest(&png)) })
+    }
+
+    fn write_strip(&self, found: &Found, mask: &GrayImage) -> Result<Vec<u8>, RunError> {
+        let truth = found.label.as_ref().map(|label| place(label, found.size, &found.frame));
+        let strip = match &found.photo {
+            Some(photo) if photo.dimensions() == mask.dimensions() => pictures::strip(photo, mask, truth.as_ref()),
+            _ => pictures::sample_strip(found),
+        };
+        let path = self.strip_path(found.index);
+        let png =
+            pictures::png(&strip, strip.width(), strip.height(), ExtendedColorType::Rgba8).map_err(|cause| unwritten(&path, cause))?;
+        folder::write(&path, &png, Care::Quick)?;
+        Ok(png)
     }
 
     fn strip_path(&self, index: usize) -> PathBuf {
@@ -277,14 +293,18 @@ fn foreign(out: &Path, ways: &str) -> Result<(), RunError> {
 
 fn files_whole(out: &Path, summary: &Summary) -> bool {
     let Ok(metrics) = std::fs::read_to_string(out.join(METRICS)) else { return false };
-    let mut masks = metrics.lines().filter_map(summary::mask_of).peekable();
-    let some = masks.peek().is_some() || summary.images == 0;
-    some && out.join(GRID).is_file() && out.join(REPORT).is_file() && masks.all(|(mask, hash)| whole(&out.join(mask), &hash))
+    let lines = metrics.lines().count() >= summary.images;
+    let mut masks = metrics.lines().filter_map(summary::mask_of);
+    lines && out.join(GRID).is_file() && out.join(REPORT).is_file() && masks.all(|(mask, hash)| whole(&out.join(mask), &hash))
 }
 
 /// Whether a file is there with the content that was written.
 fn whole(path: &Path, sha256: &str) -> bool {
     std::fs::read(path).is_ok_and(|bytes| identity::hex(&Sha256::digest(bytes)) == sha256)
+}
+
+fn unwritten(path: &Path, cause: image::ImageError) -> RunError {
+    failed("write", path, &std::io::Error::other(cause))
 }
 
 fn finite(points: &[f32]) -> Vec<Option<f32>> {

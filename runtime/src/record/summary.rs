@@ -143,13 +143,22 @@ pub(super) fn line(entry: &Entry) -> String {
     #[derive(Serialize)]
     struct Line<'a> {
         image: &'a str,
-        mask: &'a str,
-        sha256: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mask: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sha256: Option<&'a str>,
         #[serde(serialize_with = "super::ordered::serialize")]
         values: &'a [(String, Option<f64>)],
         notes: &'a [String],
     }
-    compact(&Line { image: &entry.stem, mask: &entry.mask, sha256: &entry.sha256, values: &entry.values, notes: &entry.notes })
+    let mask = entry.mask.as_ref();
+    compact(&Line {
+        image: &entry.stem,
+        mask: mask.map(|mask| mask.name.as_str()),
+        sha256: mask.map(|mask| mask.sha256.as_str()),
+        values: &entry.values,
+        notes: &entry.notes,
+    })
 }
 
 /// The mask and its hash in a line of `metrics.jsonl`; curves have none.

@@ -42,6 +42,7 @@ fn found(index: usize) -> Found {
         })
     };
     Found {
+        data: 0,
         index,
         stem: format!("picture {}", index % 20),
         image: (0..3).flat_map(shade).collect(),
@@ -147,6 +148,25 @@ fn a_run_directory_is_whole() -> Test {
 }
 
 #[test]
+fn data_that_is_only_evaluated_gets_lines_without_masks() -> Test {
+    let home = tempfile::tempdir()?;
+    let mut recorder = ready(home.path(), about(32))?;
+    recorder.found(&found(0))?;
+    recorder.found(&Found { data: 1, mask: Vec::new(), stem: "other".into(), ..found(0) })?;
+    drop(recorder);
+    let mut recorder = ready(home.path(), about(32))?;
+    assert_eq!(recorder.done().iter().map(|one| (one.data, one.index)).collect::<Vec<_>>(), [(0, 0), (1, 0)]);
+    recorder.kept(0, 0)?;
+    recorder.kept(1, 0)?;
+    recorder.finish(&Outcome { images: 2, ..Outcome::default() })?;
+    let metrics = fs::read_to_string(home.path().join(METRICS))?;
+    let masks: Vec<bool> = metrics.lines().map(|line| line.contains("masks/")).collect();
+    assert_eq!(masks, [true, false]);
+    assert!(matches!(Recorder::open(home.path(), about(32), false)?, Opened::Complete(_)));
+    Ok(())
+}
+
+#[test]
 fn equal_stems_get_numbers() -> Test {
     let home = tempfile::tempdir()?;
     let mut recorder = ready(home.path(), about(32))?;
@@ -175,7 +195,7 @@ fn a_stopped_run_that_continues_equals_a_straight_one() -> Test {
     let bits = |curves: &[(String, Vec<f32>)]| curves[0].1.iter().map(|point| point.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&done[7].curves), bits(&found(8).curves));
     for index in 0..22 {
-        if done.iter().any(|one| one.index == index) { recorder.kept(index)? } else { recorder.found(&found(index))? }
+        if done.iter().any(|one| one.index == index) { recorder.kept(0, index)? } else { recorder.found(&found(index))? }
     }
     recorder.finish(&outcome(false))?;
     assert_eq!(files(&plain)?.keys().collect::<Vec<_>>(), files(&halted)?.keys().collect::<Vec<_>>());

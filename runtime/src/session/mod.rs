@@ -138,9 +138,8 @@ impl Job<'_> {
             stop.store(true, Ordering::Relaxed);
             result
         });
-        result?;
+        outcome.stopped = result? < total;
         outcome.images += means.images();
-        outcome.stopped = means.images() + outcome.skipped.len() < total && observer.stop();
         let (measured, curves) = means.finish();
         outcome.measured.extend(measured);
         outcome.measured.extend(self.programs.skipped.iter().cloned());
@@ -163,7 +162,7 @@ impl Job<'_> {
             Ok(sample) => sample,
             Err(skipped) => return Message::Skipped(index, skipped.file.display().to_string(), skipped.why),
         };
-        if let Some(done) = options.done.iter().find(|done| done.index == index && done.stem == sample.stem) {
+        if let Some(done) = options.done.iter().find(|done| (done.data, done.index) == (self.number, index) && done.stem == sample.stem) {
             return Message::Kept(Box::new(done.clone()));
         }
         let photo = (index < self.pictures).then(|| self.set.photo(self.part, index).ok()).flatten();
@@ -173,7 +172,7 @@ impl Job<'_> {
         }
     }
 
-    /// Takes results as they come and passes them on in order.
+    /// Takes results as they come and passes them on in order; gives how many samples were dealt with.
     fn collect(
         &self,
         receiver: mpsc::Receiver<Message>,
@@ -182,7 +181,7 @@ impl Job<'_> {
         outcome: &mut Outcome,
         means: &mut Means,
         stop: &AtomicBool,
-    ) -> Result<(), RunError> {
+    ) -> Result<usize, RunError> {
         let mut waiting = std::collections::BTreeMap::new();
         let mut expected = 0;
         for message in receiver {
@@ -205,7 +204,7 @@ impl Job<'_> {
                     Message::Kept(done) => {
                         means.add(&done.values, &done.curves);
                         noted(outcome, &done.stem, &done.notes);
-                        observer.kept(done.index)?;
+                        observer.kept(done.data, done.index)?;
                     }
                     Message::Skipped(_, file, why) => outcome.skipped.push((file, why)),
                     Message::Failed(_) => {}
@@ -216,6 +215,6 @@ impl Job<'_> {
                 stop.store(true, Ordering::Relaxed);
             }
         }
-        Ok(())
+        Ok(expected)
     }
 }

@@ -76,7 +76,7 @@ impl<'a> Worker<'a> {
         let named = programs.names.iter().cloned().zip(figures.iter().map(|figure| f64::from(figure[0]))).collect();
         let mask = if programs.has_output { self.last.outputs[0].clone() } else { Vec::new() };
         let Sample { stem, image, label, frame } = sample;
-        Ok(Found { index, stem, mask, size, frame, photo, image, range: range(spec, data), label, values: named, curves, notes })
+        Ok(Found { data, index, stem, mask, size, frame, photo, image, range: range(spec, data), label, values: named, curves, notes })
     }
 }
 
