@@ -173,18 +173,19 @@ impl<'m> Elaborator<'m> {
         let (left, right) = (self.shown(a.0), self.shown(b.0));
         let missing = |of: TermId, other: TermId| {
             let other = &self.store.ty(other).axes;
-            let axes = &self.store.ty(of).axes;
-            axes.iter()
-                .find(|(axis, _)| other.iter().all(|(name, _)| name != axis))
-                .map(|(axis, size)| (self.axis_name(*axis).to_string(), *size))
+            let mut axes = self.store.ty(of).axes.clone();
+            axes.retain(|(axis, _)| other.iter().all(|(name, _)| name != axis));
+            axes
         };
-        let help = match (missing(a.0, b.0), missing(b.0, a.0)) {
-            (Some((first, _)), Some((second, size))) => format!(
-                "Reduce one side, as in `mean(.., over: {first})`; \
-                 or say that every `{first}` meets every `{second}`: `spread(.., {second}: {size})`."
-            ),
-            _ => "Reduce one side, or spread the other.".into(),
-        };
+        let (only_left, only_right) = (missing(a.0, b.0), missing(b.0, a.0));
+        let names = |axes: &Axes| axes.iter().map(|(axis, _)| self.axis_name(*axis)).collect::<Vec<_>>().join(", ");
+        let sizes = self.shown_axes(&only_right);
+        let help = format!(
+            "Reduce one side, as in `mean(.., over: [{}])`; or say that every place of one meets every place of the other: \
+             `spread(.., {})`.",
+            names(&only_left),
+            sizes.trim_matches(['[', ']'])
+        );
         let fault = Fault::error("axis-mismatch", "neither side has all the axes of the other", a.1, format!("this has {left}"));
         self.fault(fault.also(b.1, format!("this has {right}")).help(help))
     }

@@ -6,6 +6,7 @@ use crate::modules::load;
 use crate::params::Overrides;
 use crate::source::{LoadError, Loader};
 use crate::spec::{ParamValue, Prim, Spec};
+use crate::syntax::ItemKind;
 
 /// Specs by path, as the command line would read them.
 struct Shipped(BTreeMap<&'static str, &'static str>);
@@ -103,21 +104,35 @@ fn param(spec: &Spec, name: &str) -> ParamValue {
     spec.params.iter().find(|param| param.name == name).map(|param| param.value.clone()).expect("a param")
 }
 
-#[test]
-fn every_shipped_spec_elaborates_without_faults() {
-    for (name, text) in shipped().0.into_iter().filter(|(name, _)| ["iem.seg"].contains(name)) {
-        let (spec, faults) = with(name, text, &[], &[]);
-        assert_eq!(faults, [], "{name}");
-        assert_eq!(spec.expect("a spec").pending.is_empty(), name == "iem.seg", "{name}");
+/// The shipped specs with all variants that they know.
+fn every_variant(mut visit: impl FnMut(&str, Option<&str>, Option<Spec>, Vec<Fault>)) {
+    for (name, text) in shipped().0 {
+        let (modules, faults) = load(name, text, &shipped());
+        assert_eq!(faults, [], "{name} does not load");
+        let own = modules.lineage(modules.root).flat_map(|module| &modules.module(module).file.items);
+        let variants =
+            own.filter_map(|item| if let ItemKind::Variant(variant) = &item.kind { Some(variant.name.text.clone()) } else { None });
+        for variant in std::iter::once(None).chain(variants.map(Some)) {
+            let overrides = Overrides { variants: variant.iter().cloned().collect(), sets: Vec::new() };
+            let (spec, faults) = elaborate(&modules, &overrides);
+            visit(name, variant.as_deref(), spec, faults);
+        }
     }
 }
 
 #[test]
-fn every_variant_of_iem_elaborates() {
-    for variant in ["paper", "released", "no_deviation", "no_smoothing", "all_pixels"] {
-        let (spec, faults) = iem(&[variant], &[]);
-        assert_eq!(faults, [], "{variant}");
-        assert!(spec.expect("a spec").pending.is_empty(), "{variant}");
+fn every_shipped_spec_elaborates_in_every_variant() {
+    let mut seen = Vec::new();
+    every_variant(|name, variant, spec, faults| {
+        // The controls of the papers are degenerate on purpose.
+        let control = matches!(variant, Some("no_shift" | "no_zoom"));
+        assert!(faults.iter().all(|fault| control && fault.code == "degenerate"), "{name} {variant:?}: {faults:?}");
+        let pending = spec.map(|spec| spec.pending.is_empty());
+        assert_eq!(pending, Some(name == "iem.seg"), "{name} {variant:?}");
+        seen.push(format!("{name} {}", variant.unwrap_or("")));
+    });
+    for due in ["iem.seg ", "iem.seg paper", "iem_net.seg all_pixels", "principles/scale.seg no_zoom", "move.seg no_shift"] {
+        assert!(seen.iter().any(|own| own == due), "{due} is missing among {seen:?}");
     }
 }
 
@@ -299,11 +314,14 @@ fn a_scene_is_perturbed_and_rendered() {
 
 /// A scene painted by a net, a perturbation, and a loss.
 fn painted(draws: &str, input: &str, shift: &str, loss: &str) -> String {
-    let net = "net paint()(z: [feature]) -> image { weight w: [feature] = 0 return spread(dot(w, z, over: feature), channel: 3, height: 8, width: 8) }";
+    let net = "net paint()(z: [feature]) -> image {\n    weight w: [feature] = 0\n\
+               return spread(dot(w, z, over: feature), channel: 3, height: 8, width: 8) }";
     pictures(&format!(
         "{net}\nmodel actor = paint()\n{draws}\n\
-         scene world {{\n    draw z ~ normal[feature: 4]\n    let seen = {input}\n    let a = actor(seen)\n    layer back = {{ image: x }}\n    layer front = {{ image: a, mask: a[channel: 0] }}\n}}\n\
-         perturb shifted = world with {{\n    draw dx, dy ~ uniform(-1, 1)\n    front: shift(front, right: {shift}, down: round(dy))\n}}\n\
+         scene world {{\n    draw z ~ normal[feature: 4]\n    let seen = {input}\n    let a = actor(seen)\n\
+         layer back = {{ image: x }}\n    layer front = {{ image: a, mask: a[channel: 0] }}\n}}\n\
+         perturb shifted = world with {{\n    draw dx, dy ~ uniform(-1, 1)\n\
+         front: shift(front, right: {shift}, down: round(dy))\n}}\n\
          perturb still = shifted with {{ front: world.front }}\n\
          loss generator = {loss}\n\
          train grow for 10 steps {{ update actor by generator with sgd(1)  every 2 steps {{ keep best by oracle(test) }} }}\n\
