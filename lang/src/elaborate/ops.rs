@@ -178,13 +178,14 @@ impl<'m> Elaborator<'m> {
             axes
         };
         let (only_left, only_right) = (missing(a.0, b.0), missing(b.0, a.0));
-        let names = |axes: &Axes| axes.iter().map(|(axis, _)| self.axis_name(*axis)).collect::<Vec<_>>().join(", ");
-        let sizes = self.shown_axes(&only_right);
+        let names = |axes: &Axes| axes.iter().map(|(axis, _)| self.axis_name(*axis)).collect::<Vec<_>>();
+        let (left_names, right_names) = (names(&only_left), names(&only_right));
+        let over = if left_names.len() == 1 { left_names.join("") } else { format!("[{}]", left_names.join(", ")) };
         let help = format!(
-            "Reduce one side, as in `mean(.., over: [{}])`; or say that every place of one meets every place of the other: \
-             `spread(.., {})`.",
-            names(&only_left),
-            sizes.trim_matches(['[', ']'])
+            "Reduce one side, as in `mean(.., over: {over})`; or say that every `{}` meets every `{}`: `spread(.., {})`.",
+            left_names.join(", "),
+            right_names.join(", "),
+            self.shown_axes(&only_right).trim_matches(['[', ']'])
         );
         let fault = Fault::error("axis-mismatch", "neither side has all the axes of the other", a.1, format!("this has {left}"));
         self.fault(fault.also(b.1, format!("this has {right}")).help(help))
