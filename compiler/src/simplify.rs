@@ -1,5 +1,6 @@
 //! Named rewrites, graph to graph: `fold` numbers, `lift` work on repeated values before the repetition, drop `identity` work,
-//! pull `factors` and signs outwards, `shorten` views and sums of repetitions, `gather` sums of moved copies into one stencil, split small leading axes into `planes`.
+//! pull `factors` and signs outwards, `shorten` views and sums of repetitions, `gather` sums of moved copies into one stencil, split
+//! small leading axes into `planes`.
 //! Equal nodes are shared and dead ones dropped whenever a graph is rebuilt.
 
 mod factors;

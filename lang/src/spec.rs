@@ -178,7 +178,8 @@ pub enum Prim {
         /// The name path that keys it.
         path: String,
     },
-    /// An algorithm of the host, evaluation only: `components`, `kmeans`. `numbers` are its compile-time arguments in order of the signature.
+    /// An algorithm of the host, evaluation only: `components`, `kmeans`. `numbers` are its compile-time arguments in the order of its
+    /// signature.
     Host {
         /// Its name.
         name: String,

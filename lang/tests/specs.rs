@@ -1,4 +1,5 @@
 //! All shipped specs check without a fault.
+#![allow(clippy::unwrap_used)]
 
 use segc_lang::params::Overrides;
 use segc_lang::render::render;

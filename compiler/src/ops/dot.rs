@@ -87,13 +87,13 @@ impl Room for Dot {
     const MANUAL: &'static str = "`dot(a, b, over)`: shared axes align, those listed are summed over, others stay";
 
     fn samples() -> Vec<Sample> {
-        let cases: [(&[u8], &[u8], &[u8], [Vec<usize>; 2]); 3] = [
-            (b"ij", b"jk", b"ik", [vec![3, 4], vec![4, 5]]),
-            (b"bij", b"bkj", b"bik", [vec![2, 3, 4], vec![2, 5, 4]]),
-            (b"i", b"i", b"", [vec![7], vec![7]]),
+        let cases = [
+            (["ij", "jk", "ik"], [vec![3, 4], vec![4, 5]]),
+            (["bij", "bkj", "bik"], [vec![2, 3, 4], vec![2, 5, 4]]),
+            (["i", "i", ""], [vec![7], vec![7]]),
         ];
-        let sample = |(a, b, result, shapes): (&[u8], &[u8], &[u8], [Vec<usize>; 2])| Sample {
-            op: Arc::new(Dot { a: a.to_vec(), b: b.to_vec(), result: result.to_vec() }),
+        let sample = |([a, b, result], shapes): ([&str; 3], [Vec<usize>; 2])| Sample {
+            op: Arc::new(Dot { a: a.into(), b: b.into(), result: result.into() }),
             operands: shapes.map(|shape| (shape, Draws::Signed)).into(),
         };
         cases.map(sample).into()

@@ -10,7 +10,8 @@ macro_rules! map_op {
     ($Op:ident, $name:literal, $manual:literal, ($($x:ident),+) => $value:expr, draws: [$($draws:ident),+], gradient: $gradient:expr) => {
         map_op!(@op $Op, $name, $manual, ($($x),+) => $value, [$($draws),+], $crate::ops::Derivative::Every, $gradient);
     };
-    (@op $Op:ident, $name:literal, $manual:literal, ($($x:ident),+) => $value:expr, [$($draws:ident),+], $derivative:expr, $gradient:expr) => {
+    (@op $Op:ident, $name:literal, $manual:literal, ($($x:ident),+) => $value:expr, [$($draws:ident),+],
+        $derivative:expr, $gradient:expr) => {
         #[doc = $manual]
         #[derive(Clone, Copy, Debug)]
         pub struct $Op;

@@ -1,3 +1,5 @@
+//! Elaboration from text to terms: what specs mean and what is refused.
+
 use std::collections::BTreeMap;
 
 use super::{elaborate, show};

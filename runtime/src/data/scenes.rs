@@ -19,7 +19,7 @@ pub const HELD_OUT: usize = 500;
 /// Deviation of the pixel noise; values are 0 to 1.
 const NOISE: f64 = 0.02;
 
-/// The generated data set: [`TRAINING`] scenes as a whole and for training, the next [`HELD_OUT`] for validation and test.
+/// The generated data set: `TRAINING` scenes as a whole and for training, the next `HELD_OUT` for validation and test.
 #[derive(Clone, Debug)]
 pub struct Scenes {
     seed: u64,
