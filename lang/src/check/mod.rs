@@ -1,6 +1,6 @@
 //! The static pass over names and kinds: it covers the whole language, whether or not a spec can be run yet.
 //!
-//! Every item of every module is walked once. What a name stands for is told by [`what::What`], without evaluating anything;
+//! Every item of every module is walked once. What a name stands for is told by `what::What`, without evaluating anything;
 //! sizes, axes of values and everything that depends on params are the business of `elaborate`. Something unknown or faulty
 //! fits everywhere, so that one slip gives one fault.
 
