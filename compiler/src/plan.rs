@@ -14,6 +14,10 @@ use crate::ops::Form;
 /// Buffers begin at multiples of so many elements: a cache line.
 const ALIGN: usize = 16;
 
+/// Elements kept free behind a buffer: sizes are often powers of two, and without it equal places of all buffers would compete for the
+/// same few sets of the cache.
+const SKEW: usize = 80;
+
 /// What an executor runs.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -63,7 +67,7 @@ pub fn plan(kernels: &Kernels) -> Program {
     let mut order: Vec<_> = first.iter().map(|(id, time)| (*time, *id)).collect();
     order.sort_unstable();
     for (time, id) in order {
-        let size = elements(id).next_multiple_of(ALIGN);
+        let size = elements(id).next_multiple_of(ALIGN) + if elements(id) > SKEW { SKEW } else { 0 };
         let mut busy: Vec<_> = placed
             .iter()
             .filter(|(other, ..)| last[other] >= time && first[other] <= last[&id])

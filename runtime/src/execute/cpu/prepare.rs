@@ -2,8 +2,11 @@
 
 use segc_compiler::kernel::{Access, Effect, Function, Instruction, Join, Loop, Operand, Place, Scalar, Tap};
 
-/// Elements of all slots together, as near as whole rows allow: three quarters of a first-level cache of 32 KiB.
-const TILES: usize = 6144;
+/// Elements of a slot, as near as whole rows allow: long enough that deciding what to do costs little beside doing it.
+const TILE: usize = 1024;
+
+/// Elements between slots, so that equal places of different slots fall into different sets of the cache.
+const SKEW: usize = 48;
 
 /// Where an operand is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,7 +72,7 @@ impl TileLoop {
     pub fn new(body: &Loop) -> TileLoop {
         let [outer, rows, columns] = body.space;
         let (steps, slot_of, slots) = assign(body);
-        let height = (TILES / (slots * columns).max(1)).clamp(1, rows.max(1));
+        let height = (TILE / columns.max(1)).clamp(1, rows.max(1));
         let leaves = body
             .effects
             .iter()
@@ -85,7 +88,7 @@ impl TileLoop {
 
     /// Elements of one slot.
     pub fn slot_elements(&self) -> usize {
-        (self.height * self.columns).next_multiple_of(16)
+        (self.height * self.columns).next_multiple_of(16) + SKEW
     }
 
     pub fn tile_elements(&self) -> usize {

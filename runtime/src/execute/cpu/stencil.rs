@@ -6,19 +6,17 @@ use super::tile::Tile;
 /// Columns that are summed in registers at a time.
 const WIDE: usize = 64;
 
+/// Taps that are summed at a time.
+const MOST: usize = 32;
+
+/// Where a tap's row starts relative to the row at hand, and its weight.
+type Tap = (usize, f32);
+
 /// A stencil over a buffer whose rows lie `step` elements apart; `rows` of them exist.
 #[inline(always)]
 pub(super) fn from_buffer(tile: &Tile, weights: &Weights, from: &[f32], step: usize, rows: usize, padded: &mut [f32], result: &mut [f32]) {
-    let mut taps: [(usize, f32); 64] = [(0, 0.0); 64];
     if weights.side == 0 {
-        for (line, target) in result.chunks_exact_mut(tile.columns).enumerate() {
-            let row = (tile.row + line) as isize;
-            sum_taps(&mut taps, weights, target, from, |(down, _)| {
-                let source = row - down;
-                (source >= 0 && source < rows as isize).then(|| source as usize * step)
-            });
-        }
-        return;
+        return vertical(tile, weights, from, step, rows, result);
     }
     let stride = tile.columns + 2 * weights.side;
     let top = tile.row as isize - weights.down.1;
@@ -41,71 +39,74 @@ pub(super) fn within_rows(tile: &Tile, weights: &Weights, from: &[f32], padded: 
     over_padded(tile, weights, stride, padded, result);
 }
 
+/// Rows come straight from the buffer; taps whose row lies outside fall away.
+#[inline(always)]
+fn vertical(tile: &Tile, weights: &Weights, from: &[f32], step: usize, rows: usize, result: &mut [f32]) {
+    let mut taps: [Tap; MOST] = [(0, 0.0); MOST];
+    for (line, target) in result.chunks_exact_mut(tile.columns).enumerate() {
+        let row = (tile.row + line) as isize;
+        for (number, group) in weights.taps.chunks(MOST).enumerate() {
+            let mut count = 0;
+            for (down, _, weight) in group {
+                let source = row - down;
+                if source >= 0 && source < rows as isize {
+                    taps[count] = (source as usize * step, *weight);
+                    count += 1;
+                }
+            }
+            weigh(&taps[..count], target, from, number > 0);
+        }
+    }
+}
+
 #[inline(always)]
 fn pad(target: &mut [f32], side: usize, row: Option<&[f32]>) {
     let Some(row) = row else { return target.fill(0.0) };
-    target[..side].fill(0.0);
-    target[side..side + row.len()].copy_from_slice(row);
-    target[side + row.len()..].fill(0.0);
+    let (left, rest) = target.split_at_mut(side);
+    let (middle, right) = rest.split_at_mut(row.len());
+    left.iter_mut().for_each(|x| *x = 0.0);
+    middle.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
+    right.iter_mut().for_each(|x| *x = 0.0);
 }
 
+/// Every tap lies inside the padded block, so their starts differ from row to row by the same step.
 #[inline(always)]
 fn over_padded(tile: &Tile, weights: &Weights, stride: usize, padded: &[f32], result: &mut [f32]) {
-    let mut taps: [(usize, f32); 64] = [(0, 0.0); 64];
-    for (line, target) in result.chunks_exact_mut(tile.columns).enumerate() {
-        sum_taps(&mut taps, weights, target, padded, |(down, right)| {
-            let row = (line as isize + weights.down.1 - down) as usize;
-            Some(row * stride + (weights.side as isize - right) as usize)
-        });
-    }
-}
-
-/// Sums the taps of one row, at most 64 at a time. `start` gives the first element of a tap's row, or nothing outside.
-#[inline(always)]
-fn sum_taps(
-    taps: &mut [(usize, f32); 64],
-    weights: &Weights,
-    target: &mut [f32],
-    from: &[f32],
-    start: impl Fn((isize, isize)) -> Option<usize>,
-) {
-    target.fill(0.0);
-    for group in weights.taps.chunks(64) {
-        let mut count = 0;
-        for (down, right, weight) in group {
-            if let Some(place) = start((*down, *right)) {
-                taps[count] = (place, *weight);
-                count += 1;
-            }
+    let mut taps: [Tap; MOST] = [(0, 0.0); MOST];
+    for (number, group) in weights.taps.chunks(MOST).enumerate() {
+        for (place, (down, right, weight)) in taps.iter_mut().zip(group) {
+            *place = ((weights.down.1 - down) as usize * stride + (weights.side as isize - right) as usize, *weight);
         }
-        weigh(&taps[..count], target, from);
-    }
-}
-
-#[inline(always)]
-fn weigh(taps: &[(usize, f32)], target: &mut [f32], from: &[f32]) {
-    let mut column = 0;
-    while column + WIDE <= target.len() {
-        block::<WIDE>(taps, target, from, column);
-        column += WIDE;
-    }
-    while column + 16 <= target.len() {
-        block::<16>(taps, target, from, column);
-        column += 16;
-    }
-    for column in column..target.len() {
-        for (start, weight) in taps {
-            target[column] = from[start + column].mul_add(*weight, target[column]);
+        for (line, target) in result.chunks_exact_mut(tile.columns).enumerate() {
+            weigh(&taps[..group.len()], target, &padded[line * stride..], number > 0);
         }
     }
 }
 
+/// One row: the sum of the taps, added to what is there or in its place.
 #[inline(always)]
-fn block<const N: usize>(taps: &[(usize, f32)], target: &mut [f32], from: &[f32], column: usize) {
-    let Some(target) = target[column..].first_chunk_mut::<N>() else { return };
-    let mut sum = *target;
+fn weigh(taps: &[Tap], target: &mut [f32], from: &[f32], adds: bool) {
+    let (wide, rest) = target.as_chunks_mut::<WIDE>();
+    for (number, chunk) in wide.iter_mut().enumerate() {
+        block(taps, chunk, from, number * WIDE, adds);
+    }
+    let done = wide.len() * WIDE;
+    let (narrow, rest) = rest.as_chunks_mut::<16>();
+    for (number, chunk) in narrow.iter_mut().enumerate() {
+        block(taps, chunk, from, done + number * 16, adds);
+    }
+    let done = done + narrow.len() * 16;
+    for (number, chunk) in rest.as_chunks_mut::<1>().0.iter_mut().enumerate() {
+        block(taps, chunk, from, done + number, adds);
+    }
+}
+
+#[inline(always)]
+fn block<const N: usize>(taps: &[Tap], target: &mut [f32; N], from: &[f32], column: usize, adds: bool) {
+    let mut sum = if adds { *target } else { [0.0; N] };
+    let from = &from[column..];
     for (start, weight) in taps {
-        let Some(row) = from[start + column..].first_chunk::<N>() else { continue };
+        let Some(row) = from.get(*start..).and_then(|rest| rest.first_chunk::<N>()) else { continue };
         for i in 0..N {
             sum[i] = row[i].mul_add(*weight, sum[i]);
         }

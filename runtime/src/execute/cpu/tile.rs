@@ -90,12 +90,15 @@ impl Partial {
 
 #[inline(always)]
 fn join_row(lanes: &mut [f32; LANES], row: &[f32], join: impl Fn(f32, f32) -> f32) {
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut own = *lanes;
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane = join(*lane, *x));
+        for i in 0..LANES {
+            own[i] = join(own[i], chunk[i]);
+        }
     }
-    lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane = join(*lane, *x));
+    own.iter_mut().zip(rest).for_each(|(lane, x)| *lane = join(*lane, *x));
+    *lanes = own;
 }
 
 /// Writes finished reductions.
