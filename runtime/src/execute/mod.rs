@@ -32,10 +32,52 @@ pub trait Executable: Send + Sync {
 pub struct Scratch {
     /// The results of the last run, in the order of [`Program::outputs`].
     pub outputs: Vec<Vec<f32>>,
-    arena: Vec<f32>,
-    tiles: Vec<f32>,
+    arena: Lines,
+    tiles: Lines,
     scalars: Vec<f32>,
-    padded: Vec<f32>,
+    padded: Lines,
+}
+
+/// Elements of a cache line.
+const LINE: usize = 16;
+
+/// Memory that begins with a cache line, so that wide loads do not straddle two.
+#[derive(Debug, Default)]
+struct Lines {
+    room: Vec<f32>,
+    start: usize,
+    length: usize,
+}
+
+impl Lines {
+    fn new(length: usize) -> Lines {
+        let room = vec![0.0f32; length + LINE];
+        let start = room.as_ptr().align_offset(4 * LINE).min(LINE);
+        Lines { room, start, length }
+    }
+}
+
+impl Clone for Lines {
+    fn clone(&self) -> Lines {
+        // A copy lies elsewhere and has a start of its own.
+        let mut copy = Lines::new(self.length);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+impl std::ops::Deref for Lines {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.room[self.start..self.start + self.length]
+    }
+}
+
+impl std::ops::DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.room[self.start..self.start + self.length]
+    }
 }
 
 impl Scratch {

@@ -10,7 +10,7 @@ mod whole;
 use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place};
 
-use super::{Device, Executable, Scratch};
+use super::{Device, Executable, Lines, Scratch};
 use prepare::TileLoop;
 
 /// Runs programs on this machine's processor.
@@ -56,10 +56,10 @@ impl Executable for Prepared {
         };
         let most = |size: fn(&TileLoop) -> usize| loops().map(size).max().unwrap_or(0);
         Scratch {
-            arena: vec![0.0; self.program.arena],
-            tiles: vec![0.0; most(TileLoop::tile_elements)],
+            arena: Lines::new(self.program.arena),
+            tiles: Lines::new(most(TileLoop::tile_elements)),
             scalars: vec![0.0; most(TileLoop::scalar_count)],
-            padded: vec![0.0; most(TileLoop::padded_elements)],
+            padded: Lines::new(most(TileLoop::padded_elements)),
             ..Scratch::of(&self.program)
         }
     }

@@ -103,7 +103,7 @@ impl TileLoop {
     pub fn padded_elements(&self) -> usize {
         let block = |weights: &Weights| {
             let rows = self.height + (weights.down.1 - weights.down.0) as usize;
-            rows * (self.columns + 2 * weights.side)
+            rows * weights.stride(self.columns)
         };
         let of = |step: &Step| match &step.what {
             What::LoadStencil(_, weights) | What::RowStencil(_, weights) => block(weights),
@@ -121,6 +121,12 @@ fn arena(place: Place) -> usize {
 }
 
 impl Weights {
+    /// Elements from row to row of a padded block; rows begin with a cache line.
+    #[inline(always)]
+    pub fn stride(&self, columns: usize) -> usize {
+        (columns + 2 * self.side).next_multiple_of(16)
+    }
+
     fn new(taps: &[Tap]) -> Weights {
         let down = |pick: fn(isize, isize) -> isize| taps.iter().map(|tap| tap.down).fold(0, pick);
         Weights {

@@ -18,7 +18,7 @@ pub(super) fn from_buffer(tile: &Tile, weights: &Weights, from: &[f32], step: us
     if weights.side == 0 {
         return vertical(tile, weights, from, step, rows, result);
     }
-    let stride = tile.columns + 2 * weights.side;
+    let stride = weights.stride(tile.columns);
     let top = tile.row as isize - weights.down.1;
     let height = tile.height + (weights.down.1 - weights.down.0) as usize;
     for (line, target) in padded.chunks_exact_mut(stride).take(height).enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn from_buffer(tile: &Tile, weights: &Weights, from: &[f32], step: us
 /// A stencil within the rows of a tile.
 #[inline(always)]
 pub(super) fn within_rows(tile: &Tile, weights: &Weights, from: &[f32], padded: &mut [f32], result: &mut [f32]) {
-    let stride = tile.columns + 2 * weights.side;
+    let stride = weights.stride(tile.columns);
     for (target, source) in padded.chunks_exact_mut(stride).zip(from.chunks_exact(tile.columns)) {
         pad(target, weights.side, Some(source));
     }
@@ -43,18 +43,26 @@ pub(super) fn within_rows(tile: &Tile, weights: &Weights, from: &[f32], padded: 
 #[inline(always)]
 fn vertical(tile: &Tile, weights: &Weights, from: &[f32], step: usize, rows: usize, result: &mut [f32]) {
     let mut taps: [Tap; MOST] = [(0, 0.0); MOST];
-    for (line, target) in result.chunks_exact_mut(tile.columns).enumerate() {
-        let row = (tile.row + line) as isize;
-        for (number, group) in weights.taps.chunks(MOST).enumerate() {
+    let inside = |row: usize, down: isize| row.checked_add_signed(-down).filter(|source| *source < rows);
+    let all_inside = inside(tile.row, weights.down.1).is_some() && inside(tile.row + tile.height - 1, weights.down.0).is_some();
+    for (number, group) in weights.taps.chunks(MOST).enumerate() {
+        let mut set = |row: usize| {
             let mut count = 0;
             for (down, _, weight) in group {
-                let source = row - down;
-                if source >= 0 && source < rows as isize {
-                    taps[count] = (source as usize * step, *weight);
+                if let Some(source) = inside(row, *down) {
+                    taps[count] = (source * step, *weight);
                     count += 1;
                 }
             }
-            weigh(&taps[..count], target, from, number > 0);
+            (taps, count)
+        };
+        let (mut now, mut count) = set(tile.row);
+        for (line, target) in result.chunks_exact_mut(tile.columns).enumerate() {
+            if !all_inside && line > 0 {
+                (now, count) = set(tile.row + line);
+            }
+            let from = if all_inside { &from[line * step..] } else { from };
+            weigh(&now[..count], target, from, number > 0);
         }
     }
 }

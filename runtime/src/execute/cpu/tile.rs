@@ -28,6 +28,7 @@ impl pulp::WithSimd for Run<'_> {
         let _ = simd;
         let Run { body, inputs, scratch } = self;
         let Scratch { arena, tiles, scalars, padded, .. } = scratch;
+        let (arena, tiles, padded): (&mut [f32], &mut [f32], &mut [f32]) = (arena, tiles, padded);
         for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
             *slot = match scalar {
                 Scalar::Number(value) => *value as f32,
