@@ -141,7 +141,7 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize) ->
     let sources_of_places = &ready.checked.modules.sources;
     let oracles = ready.spec.oracles.iter().map(|place| {
         let (line, _) = sources_of_places.line_column(*place);
-        format!("Ground truth reaches the method: `oracle` in {}, line {line}.", sources_of_places.get(place.source).name)
+        format!("Ground truth does more than measure: `oracle` in {}, line {line}.", sources_of_places.get(place.source).name)
     });
     let device = match args.on {
         DeviceName::Cpu => "cpu",
