@@ -2,7 +2,7 @@
 
 use super::value::{Abort, Def, Found, Outcome, Value};
 use super::{Elaborator, Sink};
-use crate::fault::Fault;
+use crate::fault::{Fault, Severity};
 use crate::modules::ModuleId;
 use crate::source::Span;
 use crate::spec::{self, Element, TermId};
@@ -42,6 +42,9 @@ impl<'m> Elaborator<'m> {
             self.calls.clear();
             let scope = self.module_scope(*module);
             self.check_phase(train, &scope);
+        }
+        if self.faults.iter().all(|fault| fault.severity != Severity::Error) {
+            self.check_degenerate(&items);
         }
     }
 

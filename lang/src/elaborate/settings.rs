@@ -171,7 +171,13 @@ impl<'m> Elaborator<'m> {
             }
             (None, None) => (self.param_value(&param.default, param, &scope)?, param.default.span, None),
         };
-        let value = self.of_kind(value, param, &scope, span, label.as_deref())?;
+        let value = match self.settings.asked.get(&key).copied() {
+            Some(asked) if !self.fits(&value, param, &scope, true)? => {
+                let fault = self.unfit(asked, param, &scope, "none")?;
+                return Err(self.fault(fault));
+            }
+            _ => self.of_kind(value, param, &scope, span, label.as_deref())?,
+        };
         self.in_range(&value, param, &scope, span, label)?;
         Ok(value)
     }
@@ -190,24 +196,54 @@ impl<'m> Elaborator<'m> {
         if bare && !asked.text.starts_with('"') {
             return Ok(if asked.text == "none" { Value::None } else { Value::Text(asked.text.as_str().into()) });
         }
-        let told =
-            |message: &str, help: Option<String>| unplaced("wrong-kind", format!("`--set {}={}`: {message}", asked.name, asked.text), help);
         let Some(value) = &asked.value else {
-            self.faults.push(told(
-                "the value is no expression",
-                Some("Values are written as in the spec: `64`, `1/2`, `true`, `[1/4, 1/2]`.".into()),
-            ));
-            return Err(Abort::Faulted);
+            let fault = self.unfit(asked, param, scope, "no expression")?;
+            return Err(self.fault(fault));
         };
         let before = self.faults.len();
         let outcome = self.param_value(value, param, scope);
+        let word = matches!(&*value.kind, ExprKind::Path(_)) && !matches!(param.kind, Some(Kind::Choice(_)));
+        if word && self.faults.len() > before {
+            self.faults.truncate(before);
+            let fault = self.unfit(asked, param, scope, "none")?;
+            return Err(self.fault(fault));
+        }
         for fault in &mut self.faults[before..] {
             if !fault.message.starts_with("`--set") {
                 fault.message = format!("`--set {}={}`: {}", asked.name, asked.text, fault.message);
             }
-            fault.labels.clear();
+            fault.labels = vec![(param.name.span, "set by this".into())];
         }
         outcome
+    }
+
+    /// The fault of a `--set` whose text is no value of the param's kind.
+    fn unfit(&mut self, asked: &Asked, param: &'m Param, scope: &Rc<Scope<'m>>, what: &str) -> Result<Fault, Abort> {
+        let due = self.due(param, scope)?;
+        let Asked { name, text, .. } = asked;
+        let message = format!("`--set {name}={text}`: `{name}` is {due}, `{text}` is {what}");
+        let by = if param.kind.is_some() { "it is declared as" } else { "its default is" };
+        let fault = Fault::error("wrong-param-value", message, param.name.span, format!("{by} {due}"));
+        Ok(fault.help("Values are written as in the spec: `64`, `1/2`, `true`, `[1/4, 1/2]`."))
+    }
+
+    /// What a param may be, in words.
+    fn due(&mut self, param: &'m Param, scope: &Rc<Scope<'m>>) -> Result<String, Abort> {
+        let kind = match &param.kind {
+            Some(Kind::Choice(words)) => {
+                return Ok(words.iter().map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(" or "));
+            }
+            Some(Kind::Type(_)) => kind_word(param).unwrap_or("value"),
+            None => self.default_kind(param, scope)?,
+        };
+        Ok(match kind {
+            "int" => "a whole number",
+            "real" | "schedule" => "a number",
+            "bool" => "a truth value (`true` or `false`)",
+            "duration" => "a duration such as `10k steps`",
+            other => return Ok(format!("a {other}")),
+        }
+        .to_string())
     }
 
     /// The value on which the variants agree; a variant's own value stands over that of the variants that it starts from.
@@ -250,28 +286,32 @@ impl<'m> Elaborator<'m> {
         names
     }
 
-    fn of_kind(&mut self, value: Value<'m>, param: &'m Param, scope: &Rc<Scope<'m>>, span: Span, from: Option<&str>) -> Outcome<'m> {
-        let wanted = match (&param.kind, from) {
-            (Some(Kind::Choice(words)), _) => {
-                if matches!(value, Value::Choice(..)) {
-                    return Ok(value);
-                }
-                words.iter().map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(" or ")
-            }
-            (Some(Kind::Type(_)), _) => kind_word(param).unwrap_or("value").to_string(),
-            (None, None) => return Ok(value),
-            (None, Some(_)) => self.default_kind(param, scope)?.to_string(),
-        };
-        let fits = match (wanted.as_str(), &value) {
+    /// The kind that a value must have; none where any will do.
+    fn wanted(&mut self, param: &'m Param, scope: &Rc<Scope<'m>>, changed: bool) -> Result<Option<String>, Abort> {
+        Ok(match &param.kind {
+            Some(Kind::Choice(words)) => Some(words.iter().map(|word| format!("`{}`", word.text)).collect::<Vec<_>>().join(" or ")),
+            Some(Kind::Type(_)) => Some(kind_word(param).unwrap_or("value").to_string()),
+            None if changed => Some(self.default_kind(param, scope)?.to_string()),
+            None => None,
+        })
+    }
+
+    fn fits(&mut self, value: &Value<'m>, param: &'m Param, scope: &Rc<Scope<'m>>, changed: bool) -> Result<bool, Abort> {
+        let Some(wanted) = self.wanted(param, scope, changed)? else { return Ok(true) };
+        Ok(match (wanted.as_str(), value) {
             ("int", Value::Number(number)) => number.integer().is_some(),
             ("real" | "schedule", Value::Number(_)) | ("bool", Value::Bool(_)) | ("list", Value::List(_)) => true,
             ("text", Value::Text(_)) | ("file" | "folder", Value::Text(_) | Value::None) | ("duration", Value::Duration(..)) => true,
             ("int" | "real" | "schedule" | "bool" | "list" | "text" | "file" | "folder" | "duration", _) => false,
-            (wanted, _) => !wanted.contains('`'),
-        };
-        if fits {
+            (wanted, value) => !wanted.contains('`') || matches!(value, Value::Choice(..)),
+        })
+    }
+
+    fn of_kind(&mut self, value: Value<'m>, param: &'m Param, scope: &Rc<Scope<'m>>, span: Span, from: Option<&str>) -> Outcome<'m> {
+        if self.fits(&value, param, scope, from.is_some())? {
             return Ok(value);
         }
+        let wanted = self.wanted(param, scope, from.is_some())?.unwrap_or_default();
         let name = &param.name.text;
         let found = self.describe(&value);
         let by = from.map_or(String::new(), |from| format!(" ({from})"));
