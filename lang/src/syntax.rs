@@ -469,7 +469,7 @@ pub struct Eval {
     pub value: Expr,
 }
 
-/// What a run writes and `segc segment` computes.
+/// What a run writes as pictures.
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Its name; `masks` is the folder of the run directory.
