@@ -125,6 +125,32 @@ fn quiet_says_nothing_and_another_run_is_not_overwritten() {
     run(home.path(), "out", &["--set", "rounds=3", "--overwrite"]).succeeds();
 }
 
+/// A mask that is emptied by its second step: the mean over it is no number.
+const EMPTIES: &str = r#"//! Empties.
+use std::mask
+data images = pictures() |> shorter_side(16) |> center_crop(16)
+solve cut for 60 steps {
+    state m = mask::square(16, side: 8)
+    let inside = sum(images.image * m) / sum(m)
+    let uphill = grad(inside, wrt: m)
+    next m = where(sum(m) < 30, 0, where(uphill > 0, 0, m)) * m
+}
+output masks = cut.m over images
+"#;
+
+#[test]
+fn a_mask_that_empties_stops_at_its_last_valid_state_and_is_named() {
+    let home = home();
+    fs::write(home.path().join("empties.seg"), EMPTIES).unwrap();
+    segc(home.path(), &["run", "empties.seg", "--out", "out", "--quiet"]).succeeds();
+    let summary = summary(&home.path().join("out"));
+    let notes = summary["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 500, "{:?}", notes.first());
+    assert!(notes[0].to_string().contains("the last valid one is kept"), "{}", notes[0]);
+    let mask = image::open(home.path().join("out/masks/scene-10000.png")).unwrap().into_luma8();
+    assert!(mask.pixels().any(|pixel| pixel.0 == [255]), "the empty mask was kept");
+}
+
 #[test]
 fn a_spec_without_output_is_measured_only() {
     let home = home();

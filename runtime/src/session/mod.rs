@@ -5,6 +5,7 @@ mod means;
 mod programs;
 mod sample;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
@@ -60,6 +61,8 @@ struct Job<'a> {
     programs: &'a Programs,
     /// Pictures are kept of the first so many images.
     pictures: usize,
+    /// What an earlier run found, by the number of the sample.
+    done: HashMap<usize, &'a Done>,
 }
 
 /// Runs a spec. Errors: unusable data, what no executor runs yet, failing disks.
@@ -78,7 +81,8 @@ pub fn run(spec: &Spec, options: &Options, observer: &mut dyn Observer) -> Resul
             continue;
         }
         let pictures = crate::outcome::PICTURES;
-        let job = Job { spec, number, part, set: set.as_ref(), programs: &programs, pictures };
+        let done = options.done.iter().filter(|done| done.data == number).map(|done| (done.index, done)).collect();
+        let job = Job { spec, number, part, set: set.as_ref(), programs: &programs, pictures, done };
         job.run(options, observer, &mut outcome)?;
         if outcome.stopped {
             break;
@@ -131,7 +135,7 @@ impl Job<'_> {
             let (sender, receiver) = mpsc::sync_channel(2 * options.threads.max(1));
             for _ in 0..options.threads.max(1) {
                 let (sender, next, stop) = (sender.clone(), &next, &stop);
-                scope.spawn(move || self.work(options, next, stop, total, &sender));
+                scope.spawn(move || self.work(next, stop, total, &sender));
             }
             drop(sender);
             let result = self.collect(receiver, total, observer, outcome, &mut means, &stop);
@@ -147,23 +151,23 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn work(&self, options: &Options, next: &AtomicUsize, stop: &AtomicBool, total: usize, sender: &mpsc::SyncSender<Message>) {
+    fn work(&self, next: &AtomicUsize, stop: &AtomicBool, total: usize, sender: &mpsc::SyncSender<Message>) {
         let mut worker = Worker::new(self.programs);
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= total || sender.send(self.one(options, &mut worker, index)).is_err() {
+            if index >= total || sender.send(self.one(&mut worker, index)).is_err() {
                 return;
             }
         }
     }
 
-    fn one(&self, options: &Options, worker: &mut Worker, index: usize) -> Message {
+    fn one(&self, worker: &mut Worker, index: usize) -> Message {
         let sample = match self.set.sample(self.part, index) {
             Ok(sample) => sample,
             Err(skipped) => return Message::Skipped(index, skipped.file.display().to_string(), skipped.why),
         };
-        if let Some(done) = options.done.iter().find(|done| (done.data, done.index) == (self.number, index) && done.stem == sample.stem) {
-            return Message::Kept(Box::new(done.clone()));
+        if let Some(done) = self.done.get(&index).filter(|done| done.stem == sample.stem) {
+            return Message::Kept(Box::new((*done).clone()));
         }
         let photo = (index < self.pictures).then(|| self.set.photo(self.part, index).ok()).flatten();
         match worker.run(self.spec, self.number, index, sample, photo) {
