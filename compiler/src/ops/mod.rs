@@ -2,6 +2,7 @@
 //! ordinary ops, so that derivatives of derivatives come by themselves), lowering, naive f64 definition and samples.
 
 mod elementwise;
+mod extreme;
 
 use std::fmt::Debug;
 use std::sync::Arc;

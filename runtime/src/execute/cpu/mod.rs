@@ -1,4 +1,4 @@
-//! The cpu executor: loops over tiles of whole rows that stay in the first-level cache, one SIMD pass per instruction. A run uses one
+//! The cpu executor: loops over tiles of whole rows that stay in the nearest caches, one SIMD pass per instruction. A run uses one
 //! thread; threads work on different samples, so results do not depend on their number.
 
 mod elementary;
