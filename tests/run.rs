@@ -125,6 +125,28 @@ fn quiet_says_nothing_and_another_run_is_not_overwritten() {
     run(home.path(), "out", &["--set", "rounds=3", "--overwrite"]).succeeds();
 }
 
+/// A mean over the data that only a solve reads.
+const BRIGHTER: &str = r#"//! Brighter than usual.
+data images = pictures() |> shorter_side(16) |> center_crop(16)
+let grey  = mean(images.image, over: channel)
+let usual = average(grey, over: images.test)
+solve cut for 2 steps {
+    state m = indicator(grey > usual)
+    let uphill = grad(sum(m * (grey - usual)), wrt: m)
+    next m = indicator(uphill > 0)
+}
+output masks = cut.m over images
+"#;
+
+#[test]
+fn a_solve_may_read_a_mean_over_the_data() {
+    let home = home();
+    fs::write(home.path().join("brighter.seg"), BRIGHTER).unwrap();
+    segc(home.path(), &["run", "brighter.seg", "--out", "out", "--quiet"]).succeeds();
+    let masks = fs::read_dir(home.path().join("out/masks")).unwrap().count();
+    assert_eq!(masks, 500);
+}
+
 /// A mask that is emptied by its second step: the mean over it is no number.
 const EMPTIES: &str = r#"//! Empties.
 use std::mask

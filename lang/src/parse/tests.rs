@@ -204,14 +204,3 @@ fn no_cut_of_a_spec_breaks_the_parser() {
         parsed(&text[end..]);
     }
 }
-
-#[test]
-#[ignore = "a measurement: run with --release"]
-fn speed() {
-    let (_, text) = shipped().into_iter().find(|(name, _)| name.ends_with("perturbgan.seg")).unwrap();
-    let start = std::time::Instant::now();
-    for _ in 0..100 {
-        assert!(parsed(&text).2.is_empty());
-    }
-    println!("{:?} per parse of {} bytes", start.elapsed() / 100, text.len());
-}

@@ -66,8 +66,8 @@ impl Programs {
         if roots.is_empty() {
             return Ok(programs);
         }
-        let solved = solved(spec, &roots);
-        for id in averages(spec, &roots, &solved) {
+        let (solved, averages) = outside(spec, &roots);
+        for id in averages {
             let mean = compiler.average(id, sets)?;
             programs.averages.insert(id, mean);
         }
@@ -114,41 +114,32 @@ impl Programs {
     }
 }
 
-/// All `Solved` terms that roots need, also through the solves themselves.
-fn solved(spec: &Spec, roots: &[(String, TermId)]) -> BTreeSet<TermId> {
-    let mut found = BTreeSet::new();
+/// All `Solved` and all `Average` terms that roots need, also through the solves themselves. What an average is taken of is computed
+/// apart, before any solve.
+fn outside(spec: &Spec, roots: &[(String, TermId)]) -> (BTreeSet<TermId>, BTreeSet<TermId>) {
+    let (mut solved, mut averages) = (BTreeSet::new(), BTreeSet::new());
     let (mut seen, mut open) = (BTreeSet::new(), roots.iter().map(|(_, id)| *id).collect::<Vec<_>>());
     while let Some(id) = open.pop() {
         if !seen.insert(id) {
             continue;
         }
         let term = spec.terms.get(id);
-        open.extend(&term.args);
-        if let Prim::Solved { solve, member } = term.prim {
-            found.insert(id);
-            let member = &spec.solves[solve].members[member];
-            open.extend(member.states.iter().flat_map(|state| [state.first, state.next]));
-            open.extend(member.watched.iter().map(|(_, id)| *id));
-        }
-    }
-    found
-}
-
-/// All `Average` terms that roots and solves need.
-fn averages(spec: &Spec, roots: &[(String, TermId)], solved: &BTreeSet<TermId>) -> BTreeSet<TermId> {
-    let mut found = BTreeSet::new();
-    let mut open: Vec<TermId> = roots.iter().map(|(_, id)| *id).chain(solved.iter().copied()).collect();
-    let mut seen = BTreeSet::new();
-    while let Some(id) = open.pop() {
-        if seen.insert(id) {
-            let term = spec.terms.get(id);
-            match term.prim {
-                Prim::Average { .. } => _ = found.insert(id),
-                _ => open.extend(&term.args),
+        match term.prim {
+            Prim::Average { .. } => {
+                averages.insert(id);
+                continue;
             }
+            Prim::Solved { solve, member } => {
+                solved.insert(id);
+                let member = &spec.solves[solve].members[member];
+                open.extend(member.states.iter().flat_map(|state| [state.first, state.next]));
+                open.extend(member.watched.iter().map(|(_, id)| *id));
+            }
+            _ => {}
         }
+        open.extend(&term.args);
     }
-    found
+    (solved, averages)
 }
 
 impl Compiler<'_> {
