@@ -125,6 +125,17 @@ fn quiet_says_nothing_and_another_run_is_not_overwritten() {
     run(home.path(), "out", &["--set", "rounds=3", "--overwrite"]).succeeds();
 }
 
+#[test]
+fn what_the_compiler_refuses_is_shown_in_the_spec() {
+    let home = home();
+    let text = "data images = pictures() |> shorter_side(16) |> center_crop(16)
+let grey = mean(images.image, over: channel)
+output masks = translate(grey, right: mean(grey), down: 0) over images
+";
+    fs::write(home.path().join("moves.seg"), text).unwrap();
+    segc(home.path(), &["run", "moves.seg", "--out", "out"]).fails(2, &["not-executable-yet", "moves.seg:3", "translate(grey"]);
+}
+
 /// A mean over the data that only a solve reads.
 const BRIGHTER: &str = r#"//! Brighter than usual.
 data images = pictures() |> shorter_side(16) |> center_crop(16)

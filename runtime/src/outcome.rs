@@ -113,6 +113,9 @@ pub enum RunError {
     /// The spec or usage is wrong (2).
     #[error("{0}")]
     Usage(String),
+    /// A part of the spec that no executor runs, with its place (2).
+    #[error("{}", .0.message)]
+    Spec(Box<segc_lang::fault::Fault>),
     /// The data is unusable (3).
     #[error("{0}")]
     Data(String),

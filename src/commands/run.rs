@@ -54,7 +54,7 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
         }
         Err(error) => {
             let lost = watch.recorder.abandon();
-            let exit = failed(error);
+            let exit = failed_in(error, &ready);
             lost.map_err(failed)?;
             Err(exit)
         }
@@ -175,11 +175,22 @@ fn refuse_pending(ready: &Compiled) -> Result<(), Exit> {
     if ready.spec.pending.is_empty() { Ok(()) } else { Err(Exit::Usage) }
 }
 
+/// Says why a run failed, with the place where it is one in the spec.
+fn failed_in(error: RunError, ready: &Compiled) -> Exit {
+    match error {
+        RunError::Spec(fault) => {
+            tell(&fault, &ready.checked.modules.sources);
+            Exit::Usage
+        }
+        other => failed(other),
+    }
+}
+
 /// Says why a run failed.
 fn failed(error: RunError) -> Exit {
     console::error(&error.to_string());
     match error {
-        RunError::Usage(_) => Exit::Usage,
+        RunError::Usage(_) | RunError::Spec(_) => Exit::Usage,
         RunError::Data(_) => Exit::Data,
         RunError::Numeric(_) => Exit::Numeric,
         RunError::Environment(_) => Exit::Environment,

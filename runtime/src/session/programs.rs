@@ -144,8 +144,8 @@ fn outside(spec: &Spec, roots: &[(String, TermId)]) -> (BTreeSet<TermId>, BTreeS
 
 impl Compiler<'_> {
     fn compile(&mut self, roots: &[(String, TermId)]) -> Result<Arc<dyn Executable>, RunError> {
-        let usage = |fault: Fault| RunError::Usage(fault.message);
-        let program = segc_compiler::compile(self.spec, roots, self.options.fused).map_err(usage)?;
+        let refused = |fault: Fault| RunError::Spec(Box::new(fault));
+        let program = segc_compiler::compile(self.spec, roots, self.options.fused).map_err(refused)?;
         let key = format!("{:?} {:?} {:?}", program.inputs, program.kernels, program.outputs);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
