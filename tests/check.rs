@@ -47,7 +47,7 @@ fn folder() -> PathBuf {
 fn overrides(text: &str) -> Overrides {
     let after = |mark: &str| text.lines().filter_map(|line| line.strip_prefix(mark)).map(str::to_string).collect::<Vec<_>>();
     let sets = after("// set: ").iter().filter_map(|set| set.split_once('=').map(|(a, b)| (a.to_string(), b.to_string()))).collect();
-    Overrides { variants: after("// variant: "), sets }
+    Overrides { variants: after("// variant: "), sets, ..Overrides::default() }
 }
 
 fn report(name: &str, text: &str) -> (usize, String) {

@@ -22,6 +22,17 @@ pub enum Leaf {
     Solved(TermId),
     /// A mean over a data set, by its `Average` term.
     Average(TermId),
+    /// A weight, by number.
+    Weight(usize),
+    /// A state of a model before the turn, by number.
+    Buffer(usize),
+    /// Where in the run a program stands, as numbers below 2^16, exact in f32, the lowest part first: four of the seed, the phase, the
+    /// turn, two of the step. Shape `[8]`.
+    Clock,
+    /// Number of each sample in two parts below 2^16, the lower first. Shape `[batch, 2]`, `[2]` for a program of one sample.
+    Samples,
+    /// How much of the phase is over.
+    Elapsed(segc_lang::spec::Unit),
 }
 
 /// Builds the graph of named terms. Solved values and averages are inputs of it. Errors: what no executor runs yet.
@@ -286,13 +297,16 @@ fn unary(function: Unary) -> Arc<dyn Op> {
         Unary::Negate => Arc::new(ops::Negate),
         Unary::Exp => Arc::new(ops::Exp),
         Unary::Log => Arc::new(ops::Log),
+        Unary::Log1p => Arc::new(ops::Log1p),
         Unary::Sqrt => Arc::new(ops::Sqrt),
         Unary::Sin => Arc::new(ops::Sin),
+        Unary::Cos => Arc::new(ops::Cos),
         Unary::Erf => Arc::new(ops::Erf),
         Unary::Tanh => Arc::new(ops::Tanh),
         Unary::Sigmoid => Arc::new(ops::Sigmoid),
         Unary::Softplus => Arc::new(ops::Softplus),
         Unary::Abs => Arc::new(ops::Abs),
+        Unary::Sign => Arc::new(ops::Sign),
         Unary::Floor => Arc::new(ops::Floor),
         Unary::Round => Arc::new(ops::Round),
         Unary::Not => Arc::new(ops::Not),

@@ -10,6 +10,7 @@ pub enum Function {
     Negate,
     Exp,
     Log,
+    Log1p,
     Sqrt,
     Sin,
     Cos,
@@ -57,6 +58,50 @@ pub struct Tap {
     pub right: isize,
     /// Its weight.
     pub weight: f64,
+}
+
+/// How a convolution slides: `y[n, o, p] = sum over c, k of x~[n, c, stride * p + dilation * k - pad] * w[o, c, k]`, where x~ is x with
+/// `input_dilation - 1` zeros between neighbours and zeros outside. Pairs are rows, columns; pads are top, bottom, left, right, and
+/// negative ones cut off. Both derivatives of a convolution are convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slide {
+    /// Of the windows.
+    pub stride: [usize; 2],
+    /// Around x~.
+    pub pad: [isize; 4],
+    /// Of the taps.
+    pub dilation: [usize; 2],
+    /// Of x.
+    pub input_dilation: [usize; 2],
+    /// Parts of the channels that do not see each other: `w` is `[o, c / groups, rows, columns]`.
+    pub groups: usize,
+}
+
+/// The windows of a pooling over the last two axes; pads are top, bottom, left, right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub struct Window {
+    pub size: [usize; 2],
+    pub stride: [usize; 2],
+    pub pad: [usize; 4],
+}
+
+/// A sparse matrix: for each place of the result the places it is a weighted sum of. One entry of weight one is an exact copy.
+pub type Rows = std::sync::Arc<[Vec<(usize, f64)>]>;
+
+/// What a random draw gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Chance {
+    /// Standard normal.
+    Normal,
+    /// Between 0 and 1, 1 excluded.
+    Uniform,
+    /// Whole numbers from 0 to below this.
+    Integer(u64),
+    /// The numbers of the last axis in random order.
+    Permutation,
+    /// Beta with these two parameters, as bits of f64.
+    Beta(u64, u64),
 }
 
 /// A value of a loop's body.

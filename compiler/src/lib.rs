@@ -9,6 +9,7 @@ pub mod graph;
 pub mod kernel;
 pub mod ops;
 pub mod plan;
+pub mod rng;
 pub mod show;
 pub mod simplify;
 pub mod tensor;

@@ -7,4 +7,8 @@ pub struct Overrides {
     pub variants: Vec<String>,
     /// Names and values of `--set`, as written. They win over all variants.
     pub sets: Vec<(String, String)>,
+    /// Definitions of the file that are evaluated beside those that a run needs: [`crate::spec::Spec::wanted`].
+    pub wanted: Vec<String>,
+    /// Whether models train: what `training` means.
+    pub training: bool,
 }

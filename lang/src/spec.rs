@@ -41,13 +41,16 @@ pub enum Unary {
     Negate,
     Exp,
     Log,
+    Log1p,
     Sqrt,
     Sin,
+    Cos,
     Erf,
     Tanh,
     Sigmoid,
     Softplus,
     Abs,
+    Sign,
     Floor,
     Round,
     /// Truth: the other one.
@@ -90,13 +93,129 @@ pub enum Reduction {
 
 /// A distribution; its parameters are the term's arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum Distribution {
+    /// `args: [mean, deviation]`.
     Normal,
+    /// `args: [low, high]`.
     Uniform,
+    /// `args: [chance]`; truth.
     Bernoulli,
+    /// `args: [low, high]`, both constants: whole numbers from low to high - 1.
     Integers,
+    /// Of length one over all axes of the draw.
     Sphere,
+    /// `args: [a, b]`, both constants.
+    Beta,
+    /// The numbers `0..size` of the one axis of the draw in random order.
+    Permutation,
+    /// `args: [gain]`, a constant; first values of weights only. The axis `out` against the others, signs fixed.
+    Orthogonal,
+}
+
+/// For whom a draw is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Per {
+    /// Every sample.
+    Sample,
+    /// Every turn: a shared value.
+    Batch,
+    /// Every step, the same in all its turns: a shared value.
+    Step,
+    /// Once, before the first step: first values of weights and states.
+    Start,
+}
+
+/// What time is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Unit {
+    Steps,
+    Samples,
+    Epochs,
+}
+
+/// How a convolution slides over pixels; pairs are down, right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sliding {
+    /// Pixels from window to window.
+    pub stride: [usize; 2],
+    /// Zeros at the top, bottom, left, right.
+    pub pad: [usize; 4],
+    /// Pixels from tap to tap of the window.
+    pub dilation: [usize; 2],
+    /// The picture's pixels are so far apart, zeros between them.
+    pub input_dilation: [usize; 2],
+    /// Parts of the channels that do not see each other.
+    pub groups: usize,
+}
+
+/// What stands outside of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outside {
+    /// Zeros.
+    Zero,
+    /// The picture mirrored; its outermost pixel is not repeated.
+    Reflect,
+    /// The outermost pixel.
+    Edge,
+}
+
+/// A linear map along one axis that is known when compiling. Numbers are exact copies where nothing is averaged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AxisMap {
+    /// So many more at both ends; negative ones cut off.
+    Pad {
+        /// In front.
+        before: isize,
+        /// Behind.
+        after: isize,
+        /// What stands there.
+        with: Outside,
+    },
+    /// The other way round.
+    Reverse,
+    /// `y[p] = x[(p - by) mod size]`.
+    Roll(isize),
+    /// `y[p] = x[step * p]` as long as there are some.
+    Every(usize),
+    /// Another size. `corners`: the outermost pixels stay where they are; `smooth`: filtered first where it shrinks; `scale`: result
+    /// pixels per pixel that the sampling places are computed with, instead of the ratio of the sizes.
+    Resize {
+        /// The filter.
+        by: Filter,
+        /// Outermost pixels stay.
+        corners: bool,
+        /// Filtered first.
+        smooth: bool,
+        /// The scale to compute with.
+        scale: Option<f64>,
+    },
+    /// Means over windows; `inside`: of the elements inside the picture only.
+    Average {
+        /// Elements of a window.
+        window: usize,
+        /// From window to window.
+        stride: usize,
+        /// Zeros at both ends.
+        pad: usize,
+        /// Outside does not count.
+        inside: bool,
+    },
+    /// Means over as many windows as the result has places, as equal as can be (adaptive average pooling).
+    AverageTo,
+    /// Zero insertion by `up`, zeros `before` and `after` (negative: cut off), true convolution with the taps, every `down`th kept.
+    Fir {
+        /// The taps, normalised by the caller.
+        taps: Vec<f64>,
+        /// Zero insertion.
+        up: usize,
+        /// Decimation.
+        down: usize,
+        /// Zeros in front.
+        before: isize,
+        /// Zeros behind.
+        after: isize,
+    },
 }
 
 /// The primitive of a term. Where nothing else is said the result's axes are those of the arguments together.
@@ -149,8 +268,43 @@ pub enum Prim {
     Concat(Axis),
     /// `args: [x]`: `x[axis: at]`.
     Pick(Axis, usize),
-    /// `args: [x, i]`: `x[axis: i]`, i an int without axes of its own beyond x's.
+    /// `args: [x, i]`: `x[axis: i]` with an int of run time. Axes that i shares with x align; those of its own are axes of the result.
     PickAt(Axis),
+    /// `args: [x]`: a linear map along an axis; the result's size of it is in the type.
+    Along(Axis, AxisMap),
+    /// `args: [x, w]` with `w: [out, channel / groups, row, column]`: cross-correlation; x's `channel` becomes `out`, called `channel`.
+    /// Further axes of x are mapped over.
+    Conv2d(Sliding),
+    /// `args: [x, w]` with `w: [channel, out / groups, row, column]`: the adjoint of [`Prim::Conv2d`] with the same sliding, which has
+    /// no input dilation. The result's size is in the type.
+    Conv2dTransposed(Sliding),
+    /// `args: [x]`: the largest of each window over `height` and `width`; outside of the picture nothing is larger.
+    MaxPool {
+        /// Rows and columns of a window.
+        window: [usize; 2],
+        /// From window to window.
+        stride: [usize; 2],
+        /// Pixels outside at the top, bottom, left, right.
+        pad: [usize; 4],
+    },
+    /// The weight with this number in [`Spec::weights`]. Shared by all samples.
+    Weight(usize),
+    /// A state of a model as a call finds it: number in [`Spec::buffers`] and in [`Spec::calls`]. Calls of one turn are threaded: the first
+    /// finds what the turn before left, the next what the first leaves. Shared by all samples.
+    Buffer {
+        /// Number of the state.
+        buffer: usize,
+        /// Number of the call.
+        call: usize,
+    },
+    /// `args: [x]`: x, a result of the call with this number in [`Spec::calls`], which a program that needs x makes.
+    Called(usize),
+    /// `args: [x]`: the values of all samples side by side along an axis: a shared value.
+    Batch(Axis),
+    /// The place of this sample in its batch, as int. Per sample.
+    SampleIndex,
+    /// How much of the present phase is over, a real number without axes. Shared by all samples.
+    Elapsed(Unit),
     /// `args: [x]`: `x[axis: from..to]`; the size is in the type.
     Slice(Axis, usize),
     /// `args: [x]`: `x[from -> to]`.
@@ -177,6 +331,8 @@ pub enum Prim {
         from: Distribution,
         /// The name path that keys it.
         path: String,
+        /// For whom it is made anew.
+        per: Per,
     },
     /// An algorithm of the host, evaluation only: `components`, `kmeans`. `numbers` are its compile-time arguments in the order of its
     /// signature.
@@ -393,6 +549,52 @@ pub struct State {
     pub next: TermId,
 }
 
+/// A weight of a model.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Model, parts, families, name: `critic.block.8.conv_1.w`.
+    pub path: String,
+    /// Its type.
+    pub ty: Type,
+    /// Its first value, a shared term of its type or without axes.
+    pub start: TermId,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A state of a model.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// Model, parts, families, name: `critic.block.8.conv_1.scale.u`.
+    pub path: String,
+    /// Its type.
+    pub ty: Type,
+    /// Its first value, a shared term of its type or without axes.
+    pub start: TermId,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// An application of a net that has states.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// States that it finds and leaves: number in [`Spec::buffers`] and the next value, where it has one.
+    pub states: Vec<(usize, Option<TermId>)>,
+    /// Places in the text from the spec inwards: calls of one turn are made in their order, equal places in the order of the list.
+    pub order: Vec<Span>,
+}
+
+/// One line of a `names` item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Official {
+    /// The official name; `{i}` stands for a number.
+    pub name: String,
+    /// Path of the weight or state: `block[i].attend.qkv.w` as `block.{i}.attend.qkv.w`.
+    pub path: String,
+    /// How the official tensor's axes are laid out, each a list of axes with an optional size; empty where it is laid out as ours.
+    pub layout: Vec<Vec<(Axis, Option<usize>)>>,
+}
+
 /// An evaluation: each value is averaged over the samples.
 #[derive(Clone, Debug)]
 pub struct Eval {
@@ -441,6 +643,16 @@ pub struct Spec {
     pub data: Vec<Data>,
     /// All terms.
     pub terms: Terms,
+    /// The weights of models that something applies, sorted by path.
+    pub weights: Vec<Weight>,
+    /// The states of models that something applies.
+    pub buffers: Vec<Buffer>,
+    /// Applications of nets with states.
+    pub calls: Vec<Call>,
+    /// Maps from official names to paths, by name of the item.
+    pub names: Vec<(String, Vec<Official>)>,
+    /// The values that [`crate::params::Overrides::wanted`] asks for. Fields of records and members of lists follow after a dot.
+    pub wanted: Vec<(String, TermId)>,
     /// The per-image optimisations.
     pub solves: Vec<Solve>,
     /// The evaluations.

@@ -5,8 +5,9 @@ pub mod execute;
 pub mod host;
 pub mod outcome;
 pub mod record;
-pub mod rng;
 pub mod session;
+
+pub use segc_compiler::rng;
 
 /// The version of segc, which is part of a run's identity.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

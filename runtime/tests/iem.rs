@@ -23,6 +23,7 @@ fn spec(variant: &str, sets: &[(&str, &str)]) -> Spec {
     let overrides = Overrides {
         variants: vec![variant.to_owned()],
         sets: sets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..Overrides::default()
     };
     let (spec, faults) = segc_lang::elaborate::elaborate(&modules, &overrides);
     assert!(faults.is_empty(), "{faults:?}");

@@ -24,7 +24,7 @@ pub fn check(args: &Check) -> Exit {
     if specs.is_empty() {
         return misused(if named.is_empty() { "no spec is named" } else { "there is no spec (.seg) in that folder" });
     }
-    let overrides = Overrides { variants, sets: args.sets.clone() };
+    let overrides = Overrides { variants, sets: args.sets.clone(), ..Overrides::default() };
     let mut found = Found::default();
     for path in &specs {
         found.add(path, &overrides, args.format);

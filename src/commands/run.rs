@@ -25,7 +25,7 @@ pub fn run(args: &Run) -> Exit {
 
 fn attempt(args: &Run) -> Result<Exit, Exit> {
     let (path, variants) = args.spec.split().map_err(|why| misused(&why))?;
-    let overrides = Overrides { variants: variants.clone(), sets: args.spec.sets.clone() };
+    let overrides = Overrides { variants: variants.clone(), sets: args.spec.sets.clone(), ..Overrides::default() };
     let ready = compiled(&path, &overrides, args.quiet)?;
     refuse_pending(&ready)?;
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);

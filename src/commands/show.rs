@@ -22,7 +22,7 @@ fn attempt(args: &Show) -> Result<(), Exit> {
         return Err(misused("--dot draws graphs: the stages graph, derivative and simple"));
     }
     let (path, variants) = args.spec.split().map_err(|why| misused(&why))?;
-    let ready = compiled(&path, &Overrides { variants, sets: args.spec.sets.clone() }, true)?;
+    let ready = compiled(&path, &Overrides { variants, sets: args.spec.sets.clone(), ..Overrides::default() }, true)?;
     let parts = parts(args, &ready).map_err(|fault| {
         tell(&fault, &ready.checked.modules.sources);
         Exit::Usage

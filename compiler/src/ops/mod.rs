@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::graph::{Graph, NodeId, Shape};
-use crate::kernel::{Function, Join, Tap};
+use crate::kernel::{Chance, Function, Join, Rows, Slide, Tap, Window};
 use crate::tensor::Tensor;
 
 /// What an op must say of itself. Nothing has a default.
@@ -106,6 +106,35 @@ pub enum Form {
     PickAt(usize),
     /// Place of the first largest element along an axis; alone unless the axis is split into planes.
     ArgMax(usize),
+    /// Alone: einsum of two operands; letters of the operands' and the result's axes.
+    Contract(Vec<u8>, Vec<u8>, Vec<u8>),
+    /// Alone: a convolution `[n, c, h, w] x [o, c / groups, kh, kw] -> [n, o, h', w']`.
+    Conv(Slide),
+    /// Alone: the largest of windows over the last two axes; with `place` where it stands, `row * width + column`.
+    MaxPool {
+        /// The windows.
+        window: Window,
+        /// Whether its place is asked for instead of itself.
+        place: bool,
+    },
+    /// Alone: axes in another order; for each axis of the result the operand's.
+    Permute(Vec<usize>),
+    /// Alone: joined along an axis.
+    Concat(usize),
+    /// Alone: a part of an axis, from here on.
+    Slice(usize, usize),
+    /// Alone: a part put into a longer axis of zeros, from here on.
+    Embed(usize, usize),
+    /// Alone: a sparse linear map along an axis.
+    Resample(usize, Rows),
+    /// Alone: `x: [b.., k, r..]`, `i: [b.., m..]` -> `[b.., m.., r..]`; the number of axes `b`.
+    Gather(usize),
+    /// Alone, the adjoint: `x: [b.., m.., r..]`, `i: [b.., m..]` -> `[b.., k, r..]`; the number of axes `b`.
+    Scatter(usize),
+    /// Alone: `x: [b.., r.., h, w]` moved by whole pixels `right: [b..]`, `down: [b..]`, zeros come in; the number of axes `b`.
+    Shift(usize),
+    /// Alone: a random draw. Operands: the clock, and the samples' numbers where it is per sample.
+    Random(Chance, String),
     /// Alone, by its definition.
     Whole,
     /// Alone, by an algorithm of the host with numbers.
@@ -142,6 +171,7 @@ table! {
     negate: Negate;
     exp: Exp;
     log: Log;
+    log1p: Log1p;
     sqrt: Sqrt;
     sin: Sin;
     cos: Cos;

@@ -258,6 +258,9 @@ fn unary_op(name: &str) -> Option<Unary> {
     Some(match name {
         "exp" => Unary::Exp,
         "log" => Unary::Log,
+        "log1p" => Unary::Log1p,
+        "cos" => Unary::Cos,
+        "sign" => Unary::Sign,
         "sqrt" => Unary::Sqrt,
         "sin" => Unary::Sin,
         "erf" => Unary::Erf,

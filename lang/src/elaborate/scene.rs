@@ -8,7 +8,7 @@ use super::number::Number;
 use super::value::{Abort, Def, Memo, Origin, Origins, Outcome, Scene, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Distribution, Element, Prim};
+use crate::spec::{self, Distribution, Element, Prim};
 use crate::syntax::{Binding, Draw, Entry, Expr, ExprKind, Family, Name, Per, Perturb, Statement, StatementKind};
 
 impl<'m> Elaborator<'m> {
@@ -228,6 +228,6 @@ impl<'m> Elaborator<'m> {
             };
             args.push(self.operand(&value, &Value::None)?);
         }
-        Ok(Value::Tensor(self.store.intern(Prim::Draw { from, path: path.to_string() }, args, element, axes, span)))
+        Ok(Value::Tensor(self.store.intern(Prim::Draw { from, path: path.to_string(), per: spec::Per::Sample }, args, element, axes, span)))
     }
 }

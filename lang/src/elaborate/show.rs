@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::spec::{Axis, Element, Filter, ParamValue, Part, Pictures, Prim, Reduction, Spec, Step, TermId, Type};
+use crate::spec::{Axis, Element, Filter, ParamValue, Part, Pictures, Prim, Reduction, Sliding, Spec, Step, TermId, Type};
 
 /// The spec as text: params, data, solves, evaluations, output, terms.
 pub fn show(spec: &Spec) -> String {
@@ -183,14 +183,42 @@ fn shown_term(spec: &Spec, term: TermId) -> String {
         Prim::Translate { .. } => "translate".into(),
         Prim::Stop => "stop".into(),
         Prim::Grad => "grad".into(),
-        Prim::Draw { from, path } => format!("draw {} {path}", word(from)),
+        Prim::Draw { from, path, .. } => format!("draw {} {path}", word(from)),
         Prim::Host { name, numbers } => {
             format!("host {name}{}", numbers.iter().map(|number| format!(" {number}")).collect::<String>())
         }
         Prim::Average { data, part: which } => format!("average over {}", part(spec, (*data, *which))),
         Prim::Oracle => "oracle".into(),
+        Prim::Along(axis, map) => format!("along {} {map:?}", name(spec, *axis)),
+        Prim::Conv2d(sliding) => format!("conv2d {}", slide(sliding)),
+        Prim::Conv2dTransposed(sliding) => format!("conv2d_transposed {}", slide(sliding)),
+        Prim::MaxPool { window, stride, pad } => format!("max_pool {window:?} stride {stride:?} pad {pad:?}"),
+        Prim::Weight(number) => format!("weight {}", spec.weights.get(*number).map_or("", |weight| &weight.path)),
+        Prim::Buffer { buffer, call } => {
+            format!("state {} in call {call}", spec.buffers.get(*buffer).map_or("", |buffer| &buffer.path))
+        }
+        Prim::Called(call) => format!("of call {call}"),
+        Prim::Batch(axis) => format!("batch as {}", name(spec, *axis)),
+        Prim::SampleIndex => "sample_index".into(),
+        Prim::Elapsed(unit) => format!("elapsed {}", word(unit)),
     };
     if args.is_empty() { head } else { format!("{head} {args}") }
+}
+
+/// What differs from a plain convolution.
+fn slide(sliding: &Sliding) -> String {
+    let plain = Sliding { stride: [1; 2], pad: [0; 4], dilation: [1; 2], input_dilation: [1; 2], groups: 1 };
+    let pair = |what: &str, here: [usize; 2], usual: [usize; 2]| if here == usual { String::new() } else { format!(" {what} {here:?}") };
+    let mut text = pair("stride", sliding.stride, plain.stride);
+    if sliding.pad != plain.pad {
+        text += &format!(" pad {:?}", sliding.pad);
+    }
+    text += &pair("dilation", sliding.dilation, plain.dilation);
+    text += &pair("input_dilation", sliding.input_dilation, plain.input_dilation);
+    if sliding.groups != plain.groups {
+        text += &format!(" groups {}", sliding.groups);
+    }
+    text.trim_start().to_string()
 }
 
 /// The name of an operation as the language writes it: `LessEqual` is `less_equal`.

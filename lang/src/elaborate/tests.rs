@@ -41,6 +41,7 @@ fn with(name: &str, text: &str, variants: &[&str], sets: &[(&str, &str)]) -> (Op
     let overrides = Overrides {
         variants: variants.iter().map(|name| (*name).to_string()).collect(),
         sets: sets.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect(),
+        ..Overrides::default()
     };
     elaborate(&modules, &overrides)
 }
@@ -115,7 +116,7 @@ fn every_variant(mut visit: impl FnMut(&str, Option<&str>, Option<Spec>, Vec<Fau
         let variants =
             own.filter_map(|item| if let ItemKind::Variant(variant) = &item.kind { Some(variant.name.text.clone()) } else { None });
         for variant in std::iter::once(None).chain(variants.map(Some)) {
-            let overrides = Overrides { variants: variant.iter().cloned().collect(), sets: Vec::new() };
+            let overrides = Overrides { variants: variant.iter().cloned().collect(), ..Overrides::default() };
             let (spec, faults) = elaborate(&modules, &overrides);
             visit(name, variant.as_deref(), spec, faults);
         }

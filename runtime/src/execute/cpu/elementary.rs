@@ -8,6 +8,7 @@ pub(super) fn one(function: Function) -> fn(f32) -> f32 {
     match function {
         Function::Exp => f32::exp,
         Function::Log => f32::ln,
+        Function::Log1p => f32::ln_1p,
         Function::Sin => f32::sin,
         Function::Cos => f32::cos,
         Function::Erf => libm::erff,
