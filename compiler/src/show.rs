@@ -93,11 +93,11 @@ fn op(graph: &Graph, id: NodeId) -> String {
         Form::Pick(axis, at) => format!("{name} {axis}: {at}"),
         Form::Reduce(_, over) => format!("{name} {over:?}"),
         Form::Stencil(taps) => format!("{name} {}", self::taps(&taps)),
-        Form::Whole | Form::Host(..) | Form::PickAt(_) | Form::ArgMax(_) => {
+        Form::Map(_) | Form::Reshape => name.to_owned(),
+        _ => {
             let debug = format!("{:?}", node.op);
             debug.split_once(' ').map_or(name.to_owned(), |(_, rest)| format!("{name} {rest}"))
         }
-        _ => name.to_owned(),
     }
 }
 

@@ -45,7 +45,7 @@ impl Op for Concat {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::Concat(self.axis)
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {

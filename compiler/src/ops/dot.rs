@@ -59,7 +59,7 @@ impl Op for Dot {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::Contract(self.a.clone(), self.b.clone(), self.result.clone())
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {

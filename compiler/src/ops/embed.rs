@@ -43,7 +43,7 @@ impl Op for Embed {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::Embed(self.axis, self.from)
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {

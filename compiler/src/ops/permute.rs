@@ -37,7 +37,7 @@ impl Op for Permute {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::Permute(self.order.clone())
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {

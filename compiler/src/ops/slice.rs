@@ -43,7 +43,7 @@ impl Op for Slice {
     }
 
     fn form(&self) -> Form {
-        Form::Whole
+        Form::Slice(self.axis, self.from)
     }
 
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {
