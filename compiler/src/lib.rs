@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod ops;
 pub mod plan;
 pub mod rng;
+pub mod rows;
 pub mod show;
 pub mod simplify;
 pub mod tensor;

@@ -72,6 +72,43 @@ impl Stream {
         }
     }
 
+    /// The numbers below `size` in random order: those of draw `index` of that size, sorted by a random key of 64 bits each.
+    pub fn permutation(&self, index: u64, size: usize) -> Vec<usize> {
+        let key = |place: usize| {
+            let element = index * size as u64 + place as u64;
+            let block = self.block((element / 2) as u32);
+            let half = 2 * (element % 2) as usize;
+            (u64::from(block[half + 1]) << 32 | u64::from(block[half]), place)
+        };
+        let mut keys: Vec<_> = (0..size).map(key).collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, place)| place).collect()
+    }
+
+    /// Element `index` of a beta draw with two positive parameters: `x / (x + y)` for gamma numbers x and y. Blocks `2 index` and
+    /// `2 index + 1` begin their chains of words.
+    pub fn beta(&self, index: u64, a: f64, b: f64) -> f64 {
+        let [x, y] = [(0, a), (1, b)].map(|(part, shape)| self.log_gamma((2 * index + part) as u32, shape));
+        1.0 / (1.0 + (y - x).exp())
+    }
+
+    /// The logarithm of a gamma number (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000), a shape below
+    /// one through `gamma(shape + 1) u^(1 / shape)`. Each attempt uses one block, further ones are made from it.
+    fn log_gamma(&self, block: u32, shape: f64) -> f64 {
+        let open = |word: u32| (f64::from(word) + 0.5) * 2f64.powi(-32);
+        let mut words = self.block(block);
+        let d = if shape < 1.0 { shape + 1.0 } else { shape } - 1.0 / 3.0;
+        loop {
+            let normal = normal_of(words[0], words[1])[0];
+            let v = (1.0 + normal / (9.0 * d).sqrt()).powi(3);
+            if v > 0.0 && open(words[2]).ln() < 0.5 * normal * normal + d - d * v + d * v.ln() {
+                let boost = if shape < 1.0 { open(words[3]).ln() / shape } else { 0.0 };
+                return (d * v).ln() + boost;
+            }
+            words = philox(words, self.key);
+        }
+    }
+
     fn word(&self, index: u64) -> u32 {
         self.block((index / 4) as u32)[(index % 4) as usize]
     }
@@ -173,6 +210,30 @@ mod tests {
         let half = (1u64 << 63) + 1;
         let high = (0..4_000).filter(|&i| stream.integer(i, half) >= 1 << 62).count();
         assert!((1_850..2_150).contains(&high), "{high}");
+    }
+
+    #[test]
+    fn permutations_hold_every_number_once_in_all_orders() {
+        let stream = Stream::new(5, "test.order", Place::default());
+        let mut seen = std::collections::BTreeMap::new();
+        (0..6_000).for_each(|i| *seen.entry(stream.permutation(i, 3)).or_insert(0) += 1);
+        assert_eq!(seen.len(), 6);
+        assert!(seen.values().all(|n| (880..1_120).contains(n)), "{seen:?}");
+        let mut long = stream.permutation(7, 100);
+        long.sort_unstable();
+        assert!(long.into_iter().eq(0..100));
+    }
+
+    #[test]
+    fn beta_has_its_moments() {
+        let stream = Stream::new(5, "test.beta", Place::default());
+        for (a, b) in [(1.0, 1.0), (0.4, 0.4), (2.0, 5.0), (0.01, 0.01)] {
+            let draws: Vec<f64> = (0..20_000).map(|i| stream.beta(i, a, b)).collect();
+            let mean = draws.iter().sum::<f64>() / 20_000.0;
+            let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 20_000.0;
+            let expected = a * b / ((a + b) * (a + b) * (a + b + 1.0));
+            assert!((mean - a / (a + b)).abs() < 0.012 && (variance - expected).abs() < 0.005, "{a} {b}: {mean} {variance}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn op(graph: &Graph, id: NodeId) -> String {
         Form::Map(_) | Form::Reshape => name.to_owned(),
         _ => {
             let debug = format!("{:?}", node.op);
-            debug.split_once(' ').map_or(name.to_owned(), |(_, rest)| format!("{name} {rest}"))
+            debug.split_once([' ', '(']).map_or(name.to_owned(), |(_, rest)| format!("{name} {}", rest.trim_end_matches(')')))
         }
     }
 }

@@ -45,13 +45,17 @@ impl Op for Dot {
 
     fn gradient(&self, at: &mut Backward) -> Vec<Option<NodeId>> {
         let [a, b] = [at.operands[0], at.operands[1]];
-        let part = |own: &[u8], other: &[u8], x: NodeId, graph: &mut crate::graph::Graph| {
-            let op = Dot { a: self.result.clone(), b: other.to_vec(), result: own.to_vec() };
-            // A letter that only this side has was summed away alone; its derivative is the same along it.
-            let missing: Vec<usize> = (0..own.len()).filter(|i| !op.a.contains(&own[*i]) && !op.b.contains(&own[*i])).collect();
-            (missing.is_empty()).then(|| graph.add(Arc::new(op), &[at.upstream, x]))
+        let part = |own: &[u8], other: &[u8], x: NodeId, graph: &mut crate::graph::Graph, shape: Shape| {
+            // Along a letter that only this side has the sum runs over it alone: its derivative is the same everywhere.
+            let places: Vec<usize> = (0..own.len()).filter(|i| self.result.contains(&own[*i]) || other.contains(&own[*i])).collect();
+            let result = places.iter().map(|place| own[*place]).collect();
+            let made = graph.add(Arc::new(Dot { a: self.result.clone(), b: other.to_vec(), result }), &[at.upstream, x]);
+            graph.expand(made, &shape, &places)
         };
-        vec![part(&self.a, &self.b, b, at.graph), part(&self.b, &self.a, a, at.graph)]
+        let [of_a, of_b] = [a, b].map(|x| at.graph.shape(x).to_vec());
+        let left = at.wanted[0].then(|| part(&self.a, &self.b, b, at.graph, of_a));
+        let right = at.wanted[1].then(|| part(&self.b, &self.a, a, at.graph, of_b));
+        vec![left, right]
     }
 
     fn derivative(&self) -> Derivative {
@@ -91,6 +95,8 @@ impl Room for Dot {
             (["ij", "jk", "ik"], [vec![3, 4], vec![4, 5]]),
             (["bij", "bkj", "bik"], [vec![2, 3, 4], vec![2, 5, 4]]),
             (["i", "i", ""], [vec![7], vec![7]]),
+            (["ij", "jk", "k"], [vec![3, 4], vec![4, 5]]),
+            (["ijk", "il", "i"], [vec![2, 3, 1], vec![2, 3]]),
         ];
         let sample = |([a, b, result], shapes): ([&str; 3], [Vec<usize>; 2])| Sample {
             op: Arc::new(Dot { a: a.into(), b: b.into(), result: result.into() }),

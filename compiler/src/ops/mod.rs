@@ -213,10 +213,21 @@ table! {
     embed: Embed;
     concat: Concat;
     stencil: Stencil;
+    shift: Shift;
+    resample: Resample;
+    conv2d: Conv2d;
+    max_pool: MaxPool;
+    max_pool_place: MaxPoolPlace;
+    gather: Gather;
+    scatter: Scatter;
+    random: Random;
     stop: Stop;
     grad: Grad;
     host: Host;
 }
+
+pub use conv2d::adjoint;
+pub use random::{elements, stream};
 
 /// The one shape that all operands have.
 fn same(operands: &[&[usize]]) -> Result<Shape, String> {
