@@ -1,14 +1,20 @@
-//! Terms over named axes become a graph over ordered axes: a value's axes lie in the order of their declaration.
+//! Terms over named axes become a graph over ordered axes: a value's axes lie in the order of their declaration, in a program of many
+//! samples behind those of the samples.
+
+mod axes;
+mod draws;
+mod moves;
+mod order;
+mod pictures;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use segc_lang::fault::Fault;
 use segc_lang::source::Span;
-use segc_lang::spec::{Axis, Binary, Prim, Reduction, Spec, Term, TermId, Type, Unary};
+use segc_lang::spec::{Axis, Binary, Prim, Spec, Term, TermId, Type, Unary};
 
-use crate::graph::{Graph, NodeId};
-use crate::kernel::Tap;
+use crate::graph::{Graph, NodeId, Shape};
 use crate::ops::{self, Op};
 
 /// What an input stands for.
@@ -35,16 +41,34 @@ pub enum Leaf {
     Elapsed(segc_lang::spec::Unit),
 }
 
-/// Builds the graph of named terms. Solved values and averages are inputs of it. Errors: what no executor runs yet.
-pub fn build(spec: &Spec, roots: &[(String, TermId)]) -> Result<Graph, Fault> {
-    let mut builder = Builder { spec, graph: Graph::default(), nodes: HashMap::new() };
-    for id in needed(spec, roots) {
+/// What is asked of [`build`] beside the terms. The default is a program of one sample that leaves no states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// Samples that the program computes at a time. Values that differ from sample to sample then have a leading axis of them, those
+    /// that all samples share have none. Without it a program computes one sample, and there is no such axis.
+    pub batch: Option<usize>,
+    /// Whether what the calls leave in the states of their models is computed too: outputs `next.<path>`.
+    pub states: bool,
+}
+
+/// Builds the graph of named terms. Solved values and averages are inputs of it. The applications of nets with states that the terms
+/// need are made in the order of [`segc_lang::spec::Call::order`]: the first finds the state before the turn, each further one what the
+/// former leaves. Errors: what no executor runs yet; applications that need what a later one leaves; a batch of another size than the
+/// spec was elaborated for.
+pub fn build(spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Graph, Fault> {
+    let plan = order::order(spec, roots, request.states)?;
+    let mut builder = Builder { spec, batch: request.batch, plan: &plan, graph: Graph::default(), values: HashMap::new() };
+    for &id in &plan.terms {
         let term = spec.terms.get(id);
         builder.graph.place = Some(term.span);
-        let node = builder.lower(id, term)?;
-        builder.nodes.insert(id, node);
+        let value = builder.lower(id, term)?;
+        builder.values.insert(id, value);
     }
-    builder.graph.outputs = roots.iter().map(|(name, id)| (name.clone(), builder.nodes[id])).collect();
+    builder.graph.outputs = roots.iter().map(|(name, id)| (name.clone(), builder.values[id].node)).collect();
+    for &(buffer, next) in &plan.left {
+        let node = builder.next(buffer, next)?;
+        builder.graph.outputs.push((format!("next.{}", spec.buffers[buffer].path), node));
+    }
     match builder.graph.fault() {
         Some(why) => Err(Fault {
             code: "internal",
@@ -57,238 +81,218 @@ pub fn build(spec: &Spec, roots: &[(String, TermId)]) -> Result<Graph, Fault> {
     }
 }
 
-/// The terms that roots need, operands first, stopping at values that come from outside.
-fn needed(spec: &Spec, roots: &[(String, TermId)]) -> Vec<TermId> {
-    let mut wanted = std::collections::BTreeSet::new();
-    let mut open: Vec<_> = roots.iter().map(|(_, id)| *id).collect();
-    while let Some(id) = open.pop() {
-        let term = spec.terms.get(id);
-        if wanted.insert(id) && !matches!(term.prim, Prim::Solved { .. } | Prim::Average { .. }) {
-            open.extend(&term.args);
-        }
+/// An axis of a value while the graph is built; the samples come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Dim {
+    Samples,
+    Axis(Axis),
+}
+
+/// A value while the graph is built: its node and the node's axes with their sizes, in the node's order.
+#[derive(Clone, Debug)]
+struct Value {
+    node: NodeId,
+    dims: Vec<(Dim, usize)>,
+}
+
+impl Value {
+    fn place(&self, dim: Dim) -> usize {
+        self.dims.iter().position(|(own, _)| *own == dim).unwrap_or(usize::MAX)
     }
-    wanted.into_iter().collect()
+
+    fn size(&self, dim: Dim) -> usize {
+        self.dims.iter().find(|(own, _)| *own == dim).map_or(1, |(_, size)| *size)
+    }
+
+    fn has(&self, dim: Dim) -> bool {
+        self.dims.iter().any(|(own, _)| *own == dim)
+    }
+
+    fn is_per_sample(&self) -> bool {
+        self.has(Dim::Samples)
+    }
 }
 
 struct Builder<'a> {
     spec: &'a Spec,
+    batch: Option<usize>,
+    plan: &'a order::Order,
     graph: Graph,
-    nodes: HashMap<TermId, NodeId>,
+    values: HashMap<TermId, Value>,
 }
 
 impl Builder<'_> {
-    fn lower(&mut self, id: TermId, term: &Term) -> Result<NodeId, Fault> {
+    fn lower(&mut self, id: TermId, term: &Term) -> Result<Value, Fault> {
         Ok(match &term.prim {
-            Prim::Const(value) => self.graph.number(*value),
-            Prim::Field { data, field } => self.input(Leaf::Field(*data, field.clone()), &term.ty),
-            Prim::State { state, .. } => self.input(Leaf::State(*state), &term.ty),
-            Prim::Solved { .. } => self.input(Leaf::Solved(id), &term.ty),
-            Prim::Average { .. } => self.input(Leaf::Average(id), &term.ty),
-            Prim::Unary(function) => {
-                let x = self.arg(term, 0);
-                self.graph.add(unary(*function), &[x])
-            }
+            Prim::Const(value) => Value { node: self.graph.number(*value), dims: Vec::new() },
+            Prim::Field { data, field } => self.input(Leaf::Field(*data, field.clone()), &term.ty, true),
+            Prim::State { state, .. } => self.input(Leaf::State(*state), &term.ty, true),
+            Prim::Solved { .. } => self.input(Leaf::Solved(id), &term.ty, true),
+            Prim::Average { .. } => self.input(Leaf::Average(id), &term.ty, false),
+            Prim::Weight(number) => self.input(Leaf::Weight(*number), &term.ty, false),
+            Prim::Elapsed(unit) => self.input(Leaf::Elapsed(*unit), &term.ty, false),
+            Prim::Buffer { buffer, .. } => self.buffer(id, *buffer, term)?,
+            Prim::Called(_) | Prim::Oracle => self.arg(term, 0),
+            Prim::Unary(function) => self.one(term, unary(*function)),
+            Prim::Stop => self.one(term, Arc::new(ops::Stop)),
             Prim::Binary(function) => self.binary(*function, term),
             Prim::Where => {
-                let operands = [0, 1, 2].map(|i| self.spread(term, i));
-                self.graph.add(Arc::new(ops::Select), &operands)
+                let sides = [0, 1, 2].map(|i| self.arg(term, i));
+                let dims = self.joint(term, &sides);
+                let operands = sides.map(|side| self.expanded(&side, &dims));
+                Value { node: self.graph.add(Arc::new(ops::Select), &operands), dims }
             }
-            Prim::Spread => self.spread(term, 0),
-            Prim::Stop => self.one(term, Arc::new(ops::Stop)),
-            Prim::Oracle => self.arg(term, 0),
-            Prim::Grad => {
-                let operands = [self.arg(term, 0), self.arg(term, 1)];
-                self.graph.add(Arc::new(ops::Grad), &operands)
-            }
-            Prim::Host { name, numbers } => {
-                let operands: Vec<_> = (0..term.args.len()).map(|i| self.arg(term, i)).collect();
-                let numbers = numbers.iter().map(|value| value.to_bits()).collect();
-                self.graph.add(Arc::new(ops::Host { algorithm: name.clone(), numbers, shape: sizes(&term.ty) }), &operands)
-            }
-            Prim::Translate { height, width } => self.translate(term, *height, *width)?,
-            Prim::Draw { .. } => return Err(not_yet("random draws", term.span)),
-            _ => self.along_axes(term)?,
-        })
-    }
-
-    /// The primitives that speak about axes.
-    fn along_axes(&mut self, term: &Term) -> Result<NodeId, Fault> {
-        let place = |axis: &Axis| self.place(term, 0, *axis);
-        Ok(match &term.prim {
-            Prim::Reduce(kind, axes) => {
-                let mut over: Vec<_> = axes.iter().map(place).collect();
-                over.sort_unstable();
-                let op: Arc<dyn Op> = match kind {
-                    Reduction::Sum => Arc::new(ops::Sum { over }),
-                    Reduction::Max => Arc::new(ops::Max { over }),
-                    Reduction::Min => Arc::new(ops::Min { over }),
-                };
-                self.one(term, op)
-            }
-            Prim::ArgMax(axis) => self.one(term, Arc::new(ops::ArgMax { axis: place(axis) })),
-            Prim::Index(axis) => self.graph.add(Arc::new(ops::Iota { size: size(&term.ty, *axis) }), &[]),
-            Prim::Pick(axis, at) => self.one(term, Arc::new(ops::Pick { axis: place(axis), at: *at })),
-            Prim::PickAt(axis) => {
-                if !self.spec.terms.get(term.args[1]).ty.axes.is_empty() {
-                    return Err(not_yet("an index of run time that has axes", term.span));
-                }
-                let operands = [self.arg(term, 0), self.arg(term, 1)];
-                self.graph.add(Arc::new(ops::PickAt { axis: self.place(term, 0, *axis) }), &operands)
-            }
-            Prim::Slice(axis, from) => {
-                let op = ops::Slice { axis: place(axis), from: *from, size: size(&term.ty, *axis) };
-                self.one(term, Arc::new(op))
-            }
-            Prim::Dot(_) => self.dot(term),
-            Prim::Stack(axis) => self.stack(term, *axis),
-            Prim::Concat(axis) => {
-                let operands: Vec<_> = (0..term.args.len()).map(|i| self.arg(term, i)).collect();
-                let axis = self.place(term, 0, *axis);
-                self.graph.add(Arc::new(ops::Concat { axis }), &operands)
-            }
-            Prim::Rename(from, to) => {
-                let axes = self.axes(term, 0).iter().map(|axis| if axis == from { *to } else { *axis }).collect();
+            Prim::Spread => {
                 let x = self.arg(term, 0);
-                self.ordered(x, axes, &term.ty)
+                let dims = self.joint(term, std::slice::from_ref(&x));
+                Value { node: self.expanded(&x, &dims), dims }
             }
-            Prim::Split(axis, into) => {
-                let axes: Vec<Axis> = self.axes(term, 0);
-                let at = self.place(term, 0, *axis);
-                let mut shape = sizes(&self.spec.terms.get(term.args[0]).ty);
-                shape.splice(at..=at, into.iter().map(|(_, size)| *size));
-                let mut split = axes;
-                split.splice(at..=at, into.iter().map(|(axis, _)| *axis));
-                let x = self.one(term, Arc::new(ops::Reshape { shape }));
-                self.ordered(x, split, &term.ty)
+            Prim::Grad => self.grad(term),
+            Prim::Host { name, numbers } => self.host(name, numbers, term)?,
+            Prim::Draw { from, path, per } => self.draw(*from, path, *per, term)?,
+            Prim::Batch(axis) => self.side_by_side(*axis, term)?,
+            Prim::SampleIndex => match self.batch {
+                Some(size) => Value { node: self.graph.add(Arc::new(ops::Iota { size }), &[]), dims: vec![(Dim::Samples, size)] },
+                None => Value { node: self.graph.number(0.0), dims: Vec::new() },
+            },
+            Prim::Translate { height, width } => self.translate(term, *height, *width),
+            Prim::Conv2d(sliding) => self.conv2d(term, *sliding)?,
+            Prim::Conv2dTransposed(sliding) => self.conv2d_transposed(term, *sliding)?,
+            Prim::MaxPool { window, stride, pad } => {
+                let window = crate::kernel::Window { size: *window, stride: *stride, pad: *pad };
+                self.max_pool(term, window)?
             }
-            Prim::Merge(from, into) => self.merge(term, from, *into),
-            _ => return Err(not_yet("this primitive", term.span)),
+            _ => self.along_axes(term),
         })
     }
 
-    fn input(&mut self, leaf: Leaf, ty: &Type) -> NodeId {
+    /// A leaf; where it is not shared it has the samples' axis.
+    fn input(&mut self, leaf: Leaf, ty: &Type, per_sample: bool) -> Value {
+        let samples = self.batch.filter(|_| per_sample).map(|size| (Dim::Samples, size));
+        let dims: Vec<_> = samples.into_iter().chain(named(ty)).collect();
+        Value { node: self.leaf(leaf, sizes(&dims)), dims }
+    }
+
+    fn leaf(&mut self, leaf: Leaf, shape: Shape) -> NodeId {
         let number = self.graph.leaves.iter().position(|known| *known == leaf).unwrap_or_else(|| {
             self.graph.leaves.push(leaf);
             self.graph.leaves.len() - 1
         });
-        self.graph.add(Arc::new(ops::Input { number, shape: sizes(ty) }), &[])
+        self.graph.add(Arc::new(ops::Input { number, shape }), &[])
     }
 
-    fn arg(&self, term: &Term, i: usize) -> NodeId {
-        self.nodes[&term.args[i]]
-    }
-
-    fn axes(&self, term: &Term, i: usize) -> Vec<Axis> {
-        self.spec.terms.get(term.args[i]).ty.axes.iter().map(|(axis, _)| *axis).collect()
-    }
-
-    fn place(&self, term: &Term, i: usize, axis: Axis) -> usize {
-        self.axes(term, i).iter().position(|own| *own == axis).unwrap_or(usize::MAX)
-    }
-
-    fn one(&mut self, term: &Term, op: Arc<dyn Op>) -> NodeId {
-        let x = self.arg(term, 0);
-        self.graph.add(op, &[x])
-    }
-
-    /// An argument expanded to the axes of the result.
-    fn spread(&mut self, term: &Term, i: usize) -> NodeId {
-        let own = self.axes(term, i);
-        let places: Vec<_> = (0..term.ty.axes.len()).filter(|at| own.contains(&term.ty.axes[*at].0)).collect();
-        let x = self.arg(term, i);
-        self.graph.expand(x, &sizes(&term.ty), &places)
-    }
-
-    fn binary(&mut self, function: Binary, term: &Term) -> NodeId {
-        let (a, b) = (self.spread(term, 0), self.spread(term, 1));
-        let op: Arc<dyn Op> = match function {
-            Binary::Add => Arc::new(ops::Add),
-            Binary::Subtract => Arc::new(ops::Subtract),
-            Binary::Multiply => Arc::new(ops::Multiply),
-            Binary::Divide => Arc::new(ops::Divide),
-            Binary::Power => Arc::new(ops::Power),
-            Binary::Max => Arc::new(ops::Maximum),
-            Binary::Min => Arc::new(ops::Minimum),
-            Binary::Modulo => Arc::new(ops::Modulo),
-            Binary::Equal => Arc::new(ops::Equal),
-            Binary::NotEqual => Arc::new(ops::NotEqual),
-            Binary::Less => Arc::new(ops::Less),
-            Binary::LessEqual => Arc::new(ops::LessEqual),
-            Binary::Greater => return self.graph.add(Arc::new(ops::Less), &[b, a]),
-            Binary::GreaterEqual => return self.graph.add(Arc::new(ops::LessEqual), &[b, a]),
-            Binary::And => Arc::new(ops::And),
-            Binary::Or => Arc::new(ops::Or),
+    /// What a call finds in a state: before the turn, or what the former call leaves. No gradient passes.
+    fn buffer(&mut self, id: TermId, buffer: usize, term: &Term) -> Result<Value, Fault> {
+        let Some(next) = self.plan.found.get(&id) else {
+            return Ok(self.input(Leaf::Buffer(buffer), &term.ty, false));
         };
-        if function == Binary::Power && self.graph.as_number(b) == Some(2.0) {
-            return self.graph.times(a, a);
+        let left = self.next(buffer, *next)?;
+        Ok(Value { node: self.graph.add(Arc::new(ops::Stop), &[left]), dims: named(&term.ty).collect() })
+    }
+
+    /// The next value of a state, of the state's type.
+    fn next(&mut self, buffer: usize, next: TermId) -> Result<NodeId, Fault> {
+        let value = self.values[&next].clone();
+        if value.is_per_sample() {
+            let message = format!("the state `{}` is shared, its next value differs from sample to sample", self.spec.buffers[buffer].path);
+            return Err(Fault::error("not-executable-yet", message, self.spec.terms.get(next).span, "differs from sample to sample")
+                .help("Reduce it over `batch(..)` first."));
         }
-        self.graph.add(op, &[a, b])
+        let dims: Vec<_> = named(&self.spec.buffers[buffer].ty).collect();
+        Ok(self.expanded(&value, &dims))
     }
 
-    fn translate(&mut self, term: &Term, height: Axis, width: Axis) -> Result<NodeId, Fault> {
-        let by = |i: usize| match self.spec.terms.get(term.args[i]).prim {
-            Prim::Const(value) if value.fract() == 0.0 => Ok(value as isize),
-            _ => Err(not_yet("a translation that is known at run time only, or by broken pixels", term.span)),
+    fn grad(&mut self, term: &Term) -> Value {
+        let (y, x) = (self.arg(term, 0), self.arg(term, 1));
+        let total = if y.is_per_sample() { self.graph.sum(y.node, &[0]) } else { y.node };
+        Value { node: self.graph.add(Arc::new(ops::Grad), &[total, x.node]), dims: x.dims }
+    }
+
+    fn host(&mut self, name: &str, numbers: &[f64], term: &Term) -> Result<Value, Fault> {
+        let operands: Vec<_> = (0..term.args.len()).map(|i| self.arg(term, i)).collect();
+        if operands.iter().any(Value::is_per_sample) {
+            return Err(not_yet("an algorithm of the host over many samples at a time", term.span));
+        }
+        let numbers = numbers.iter().map(|value| value.to_bits()).collect();
+        let dims: Vec<_> = named(&term.ty).collect();
+        let op = ops::Host { algorithm: name.to_owned(), numbers, shape: sizes(&dims) };
+        Ok(Value { node: self.graph.add(Arc::new(op), &operands.iter().map(|x| x.node).collect::<Vec<_>>()), dims })
+    }
+
+    fn arg(&self, term: &Term, i: usize) -> Value {
+        self.values[&term.args[i]].clone()
+    }
+
+    /// An op of the first argument that keeps its axes.
+    fn one(&mut self, term: &Term, op: Arc<dyn Op>) -> Value {
+        let x = self.arg(term, 0);
+        Value { node: self.graph.add(op, &[x.node]), dims: x.dims }
+    }
+
+    /// The axes of a term's result: those of its type, and the samples' where one of its parts has it.
+    fn joint(&self, term: &Term, parts: &[Value]) -> Vec<(Dim, usize)> {
+        let samples = self.batch.filter(|_| parts.iter().any(Value::is_per_sample)).map(|size| (Dim::Samples, size));
+        samples.into_iter().chain(named(&term.ty)).collect()
+    }
+
+    /// A value repeated to the axes `dims`; those that it has stand there in its order.
+    fn expanded(&mut self, x: &Value, dims: &[(Dim, usize)]) -> NodeId {
+        let places: Vec<_> = (0..dims.len()).filter(|at| x.has(dims[*at].0)).collect();
+        self.graph.expand(x.node, &sizes(dims), &places)
+    }
+
+    fn binary(&mut self, function: Binary, term: &Term) -> Value {
+        let sides = [0, 1].map(|i| self.arg(term, i));
+        let dims = self.joint(term, &sides);
+        let [a, b] = sides.map(|side| self.expanded(&side, &dims));
+        let (op, flipped): (Arc<dyn Op>, bool) = match function {
+            Binary::Add => (Arc::new(ops::Add), false),
+            Binary::Subtract => (Arc::new(ops::Subtract), false),
+            Binary::Multiply => (Arc::new(ops::Multiply), false),
+            Binary::Divide => (Arc::new(ops::Divide), false),
+            Binary::Power => (Arc::new(ops::Power), false),
+            Binary::Max => (Arc::new(ops::Maximum), false),
+            Binary::Min => (Arc::new(ops::Minimum), false),
+            Binary::Modulo => (Arc::new(ops::Modulo), false),
+            Binary::Equal => (Arc::new(ops::Equal), false),
+            Binary::NotEqual => (Arc::new(ops::NotEqual), false),
+            Binary::Less => (Arc::new(ops::Less), false),
+            Binary::LessEqual => (Arc::new(ops::LessEqual), false),
+            Binary::Greater => (Arc::new(ops::Less), true),
+            Binary::GreaterEqual => (Arc::new(ops::LessEqual), true),
+            Binary::And => (Arc::new(ops::And), false),
+            Binary::Or => (Arc::new(ops::Or), false),
         };
-        let (right, down) = (by(1)?, by(2)?);
-        let mut axes = self.axes(term, 0);
-        axes.retain(|axis| *axis != height && *axis != width);
-        axes.extend([height, width]);
-        let x = self.arg(term, 0);
-        let last = self.permuted(x, &self.axes(term, 0), &axes);
-        let moved = self.graph.add(Arc::new(ops::Stencil { taps: vec![Tap { down, right, weight: 1.0 }] }), &[last]);
-        Ok(self.ordered(moved, axes, &term.ty))
+        let node = match function {
+            Binary::Power if self.graph.as_number(b) == Some(2.0) => self.graph.times(a, a),
+            _ if flipped => self.graph.add(op, &[b, a]),
+            _ => self.graph.add(op, &[a, b]),
+        };
+        Value { node, dims }
     }
 
-    fn dot(&mut self, term: &Term) -> NodeId {
-        let letters = |axes: &[Axis]| -> Vec<u8> { axes.iter().map(|axis| axis.0 as u8).collect() };
-        let result = term.ty.axes.iter().map(|(axis, _)| axis.0 as u8).collect();
-        let op = ops::Dot { a: letters(&self.axes(term, 0)), b: letters(&self.axes(term, 1)), result };
-        let operands = [self.arg(term, 0), self.arg(term, 1)];
-        self.graph.add(Arc::new(op), &operands)
-    }
-
-    fn stack(&mut self, term: &Term, axis: Axis) -> NodeId {
-        let at = term.ty.axes.iter().position(|(own, _)| *own == axis).unwrap_or(0);
-        let mut shape = sizes(&term.ty);
-        shape[at] = 1;
-        let slices: Vec<_> = (0..term.args.len())
-            .map(|i| {
-                let x = self.arg(term, i);
-                self.graph.add(Arc::new(ops::Reshape { shape: shape.clone() }), &[x])
-            })
-            .collect();
-        self.graph.add(Arc::new(ops::Concat { axis: at }), &slices)
-    }
-
-    fn merge(&mut self, term: &Term, from: &[Axis], into: Axis) -> NodeId {
-        let own = self.axes(term, 0);
-        let mut together: Vec<Axis> = own.iter().copied().filter(|axis| !from.contains(axis)).collect();
-        let at = together.len();
-        together.extend(from);
-        let x = self.arg(term, 0);
-        let x = self.permuted(x, &own, &together);
-        let mut shape = self.graph.shape(x).to_vec();
-        let merged = shape.drain(at..).product();
-        shape.push(merged);
-        together.truncate(at);
-        together.push(into);
-        let x = self.graph.add(Arc::new(ops::Reshape { shape }), &[x]);
-        self.ordered(x, together, &term.ty)
-    }
-
-    /// A value whose axes stand in the order `axes`, brought into the order of the type.
-    fn ordered(&mut self, x: NodeId, axes: Vec<Axis>, ty: &Type) -> NodeId {
-        let sorted: Vec<Axis> = ty.axes.iter().map(|(axis, _)| *axis).collect();
-        self.permuted(x, &axes, &sorted)
-    }
-
-    fn permuted(&mut self, x: NodeId, from: &[Axis], to: &[Axis]) -> NodeId {
-        if from == to {
+    /// A value with its axes in another order.
+    fn permuted(&mut self, x: Value, to: &[Dim]) -> Value {
+        let order: Vec<usize> = to.iter().map(|dim| x.place(*dim)).collect();
+        if order.iter().copied().eq(0..x.dims.len()) {
             return x;
         }
-        let order = to.iter().filter_map(|axis| from.iter().position(|own| own == axis)).collect();
-        self.graph.add(Arc::new(ops::Permute { order }), &[x])
+        let dims = order.iter().map(|place| x.dims[*place]).collect();
+        Value { node: self.graph.add(Arc::new(ops::Permute { order }), &[x.node]), dims }
+    }
+
+    /// A value with its axes in their proper order.
+    fn ordered(&mut self, x: Value) -> Value {
+        let mut sorted: Vec<Dim> = x.dims.iter().map(|(dim, _)| *dim).collect();
+        sorted.sort_unstable();
+        self.permuted(x, &sorted)
+    }
+
+    /// The same elements with other axes.
+    fn reshaped(&mut self, x: Value, dims: Vec<(Dim, usize)>) -> Value {
+        let shape = sizes(&dims);
+        let node = if self.graph.shape(x.node) == shape { x.node } else { self.graph.add(Arc::new(ops::Reshape { shape }), &[x.node]) };
+        Value { node, dims }
     }
 }
 
@@ -313,12 +317,12 @@ fn unary(function: Unary) -> Arc<dyn Op> {
     }
 }
 
-fn sizes(ty: &Type) -> Vec<usize> {
-    ty.axes.iter().map(|(_, size)| *size).collect()
+fn named(ty: &Type) -> impl Iterator<Item = (Dim, usize)> {
+    ty.axes.iter().map(|(axis, size)| (Dim::Axis(*axis), *size))
 }
 
-fn size(ty: &Type, axis: Axis) -> usize {
-    ty.axes.iter().find(|(own, _)| *own == axis).map_or(0, |(_, size)| *size)
+fn sizes(dims: &[(Dim, usize)]) -> Shape {
+    dims.iter().map(|(_, size)| *size).collect()
 }
 
 fn not_yet(what: &str, span: Span) -> Fault {

@@ -15,7 +15,7 @@ pub mod show;
 pub mod simplify;
 pub mod tensor;
 
-pub use build::{Leaf, build};
+pub use build::{Leaf, Request, build};
 pub use differentiate::differentiate;
 pub use fuse::fuse;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use segc_lang::fault::Fault;
 use segc_lang::spec::{Spec, TermId};
 
-use crate::build::Leaf;
+use crate::build::{Leaf, Request};
 use crate::fuse::Kernels;
 use crate::graph::{NodeId, Shape};
 use crate::kernel::{Instruction, Kernel, Place};
@@ -47,8 +47,8 @@ pub struct Cost {
 }
 
 /// Compiles named terms of a spec: all stages after `elaborate`.
-pub fn compile(spec: &Spec, roots: &[(String, TermId)], fused: bool) -> Result<Program, Fault> {
-    let graph = crate::build(spec, roots)?;
+pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused: bool) -> Result<Program, Fault> {
+    let graph = crate::build(spec, roots, request)?;
     let graph = crate::simplify(&crate::differentiate(&graph));
     Ok(plan(&crate::fuse(&graph, fused)))
 }

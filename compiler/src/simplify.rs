@@ -117,11 +117,16 @@ fn identity(new: &mut Graph, site: &Site) -> Option<NodeId> {
     }
 }
 
+/// Whether an index is 0, 1, .. over a whole axis.
+fn is_every_place(graph: &Graph, index: NodeId, size: usize) -> bool {
+    named(graph, index, "iota") && graph.shape(index) == [size]
+}
+
 fn named(graph: &Graph, id: NodeId, name: &str) -> bool {
     graph.node(id).op.name() == name
 }
 
-/// Views of views, and sums of repetitions.
+/// Views of views, orders of orders, and sums of repetitions.
 fn shorten(new: &mut Graph, site: &Site) -> Option<NodeId> {
     let shape = &site.node.shape;
     let inner = *site.operands.first()?;
@@ -136,6 +141,20 @@ fn shorten(new: &mut Graph, site: &Site) -> Option<NodeId> {
             let base = below();
             Some(new.expand(base, shape, &places.iter().map(|place| outer[*place]).collect::<Vec<_>>()))
         }
+        (Form::Permute(order), _) if order.iter().copied().eq(0..order.len()) => Some(inner),
+        (Form::Permute(outer), Form::Permute(order)) => {
+            let base = below();
+            Some(new.add(Arc::new(ops::Permute { order: outer.iter().map(|axis| order[*axis]).collect() }), &[base]))
+        }
+        (Form::Resample(axis, outer), Form::Resample(own, rows)) if axis == own => {
+            let back = |(place, row): (usize, &Vec<(usize, f64)>)| match row[..] {
+                [(via, 1.0)] => rows[via] == [(place, 1.0)],
+                _ => false,
+            };
+            let base = below();
+            (new.shape(base) == shape && outer.iter().enumerate().all(back)).then_some(base)
+        }
+        (Form::Gather(0), _) if is_every_place(new, site.operands[1], new.shape(inner)[0]) => Some(inner),
         (Form::Pick(axis, at), Form::Expand(places)) => {
             let base = below();
             let kept = |place: usize| if place > axis { place - 1 } else { place };

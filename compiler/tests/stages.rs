@@ -1,6 +1,6 @@
 //! Every stage of a small optimisation as text: the shape of the whole pipeline in one place.
 
-use segc_compiler::{build, differentiate, fuse, plan, show, simplify};
+use segc_compiler::{Request, build, differentiate, fuse, plan, show, simplify};
 use segc_lang::params::Overrides;
 use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::{Spec, TermId};
@@ -45,7 +45,7 @@ fn roots(spec: &Spec) -> Vec<(String, TermId)> {
 #[test]
 fn stages_as_text() {
     let (spec, modules) = spec();
-    let graph = build(&spec, &roots(&spec)).expect("a graph");
+    let graph = build(&spec, &roots(&spec), &Request::default()).expect("a graph");
     insta::assert_snapshot!("graph", show::graph(&graph, &modules.sources));
     let derivative = differentiate(&graph);
     insta::assert_snapshot!("derivative", show::graph(&derivative, &modules.sources));
@@ -59,7 +59,7 @@ fn stages_as_text() {
 #[test]
 fn unfused_kernels_hold_one_op_each() {
     let (spec, _) = spec();
-    let simple = simplify(&differentiate(&build(&spec, &roots(&spec)).expect("a graph")));
+    let simple = simplify(&differentiate(&build(&spec, &roots(&spec), &Request::default()).expect("a graph")));
     let (fused, unfused) = (fuse(&simple, true), fuse(&simple, false));
     assert!(fused.list.len() * 3 < unfused.list.len(), "{} and {}", fused.list.len(), unfused.list.len());
     assert!(plan(&fused).cost().bytes * 2 < plan(&unfused).cost().bytes);
@@ -68,7 +68,7 @@ fn unfused_kernels_hold_one_op_each() {
 #[test]
 fn a_sum_over_moved_copies_is_one_stencil() {
     let (spec, _) = spec();
-    let simple = simplify(&differentiate(&build(&spec, &roots(&spec)).expect("a graph")));
+    let simple = simplify(&differentiate(&build(&spec, &roots(&spec), &Request::default()).expect("a graph")));
     let stencils = simple.ids().filter(|id| simple.node(*id).op.name() == "stencil").count();
     // Three channels, forwards and backwards.
     assert_eq!(stencils, 6);

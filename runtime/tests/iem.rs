@@ -1,6 +1,6 @@
 //! IEM, as `specs/iem.seg` says it, against what the authors' code gives on a synthetic image (128 pixels, sigma 5, lambda 0.001).
 
-use segc_compiler::build::Leaf;
+use segc_compiler::build::{Leaf, Request};
 use segc_lang::params::Overrides;
 use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::{Spec, TermId};
@@ -58,8 +58,9 @@ impl Steps {
         let member = &spec.solves[0].members[0];
         let watched = |name: &str| -> (String, TermId) { member.watched.iter().find(|(own, _)| own == name).cloned().expect(name) };
         let roots = [("next m".to_owned(), member.states[0].next), watched("error"), watched("spread")];
-        let program = segc_compiler::compile(spec, &roots, fused).expect("a program");
-        let first = segc_compiler::compile(spec, &[("m".to_owned(), member.states[0].first)], fused).expect("a program");
+        let program = segc_compiler::compile(spec, &roots, &Request::default(), fused).expect("a program");
+        let first =
+            segc_compiler::compile(spec, &[("m".to_owned(), member.states[0].first)], &Request::default(), fused).expect("a program");
         let first = device.prepare(first).expect("ready");
         let mut scratch = first.scratch();
         first.run(&[], &mut scratch).expect("run");

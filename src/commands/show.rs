@@ -1,6 +1,6 @@
 //! `segc show`: what each stage makes of a spec, as stable text.
 
-use segc_compiler::{Graph, build, differentiate, fuse, plan, show, simplify};
+use segc_compiler::{Graph, Request, build, differentiate, fuse, plan, show, simplify};
 use segc_lang::elaborate;
 use segc_lang::fault::Fault;
 use segc_lang::params::Overrides;
@@ -50,7 +50,7 @@ fn parts(args: &Show, ready: &Compiled) -> Result<Vec<Part>, Fault> {
 /// The text of a stage behind the language for some terms.
 fn compiled_part(args: &Show, ready: &Compiled, roots: &[(String, TermId)]) -> Result<String, Fault> {
     let sources = &ready.checked.modules.sources;
-    let built = build(&ready.spec, roots)?;
+    let built = build(&ready.spec, roots, &Request::default())?;
     if args.stage == Stage::Graph {
         return Ok(graph(args, &built, sources));
     }

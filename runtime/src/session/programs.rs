@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use segc_compiler::build::Leaf;
+use segc_compiler::build::{Leaf, Request};
 use segc_lang::fault::Fault;
 use segc_lang::spec::{Part, Prim, Spec, TermId};
 
@@ -145,7 +145,7 @@ fn outside(spec: &Spec, roots: &[(String, TermId)]) -> (BTreeSet<TermId>, BTreeS
 impl Compiler<'_> {
     fn compile(&mut self, roots: &[(String, TermId)]) -> Result<Arc<dyn Executable>, RunError> {
         let refused = |fault: Fault| RunError::Spec(Box::new(fault));
-        let program = segc_compiler::compile(self.spec, roots, self.options.fused).map_err(refused)?;
+        let program = segc_compiler::compile(self.spec, roots, &Request::default(), self.options.fused).map_err(refused)?;
         let key = format!("{:?} {:?} {:?}", program.inputs, program.kernels, program.outputs);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
