@@ -103,7 +103,7 @@ fn close(what: &str, ours: &[Vec<f32>], theirs: &[Vec<f32>], tolerance: f32) {
 
 #[test]
 fn every_op_agrees_with_its_definition_fused_and_unfused() {
-    let (cpu, reference) = (Cpu, Reference);
+    let (cpu, reference) = (Cpu::default(), Reference);
     let mut cases = 0;
     for entry in TABLE {
         for sample in (entry.samples)() {

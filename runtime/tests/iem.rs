@@ -145,7 +145,7 @@ const KNOWN: [Known; 3] = [
 fn rounds_are_those_of_the_authors_code() {
     for (start, known) in KNOWN {
         let spec = spec("paper", &[("starts", &format!("[{start}]"))]);
-        let mut steps = Steps::new(&spec, &Cpu, true);
+        let mut steps = Steps::new(&spec, &Cpu::default(), true);
         let mut done = 0;
         for (round, error, spread, area) in known {
             let mut last = steps.round();
@@ -166,7 +166,7 @@ fn fixed_points_of_the_ablations() {
     let cases = [("no_deviation", 1.46429, 2861), ("all_pixels", 1.46429, 2861), ("no_smoothing", 1.50493, 2821)];
     for (variant, error, area) in cases {
         let spec = spec(variant, &[("starts", "[78/128]")]);
-        let mut steps = Steps::new(&spec, &Cpu, true);
+        let mut steps = Steps::new(&spec, &Cpu::default(), true);
         let last = (0..60).map(|_| steps.round()).last().expect("rounds");
         near(&format!("error of {variant}"), last.0, error, 5e-4);
         assert!(last.2.abs_diff(area) <= 3, "{variant}: {} instead of {area}", last.2);
@@ -176,13 +176,13 @@ fn fixed_points_of_the_ablations() {
 #[test]
 fn fused_unfused_and_reference_agree() {
     let spec = spec("released", &[]);
-    let mut fused = Steps::new(&spec, &Cpu, true);
-    let mut unfused = Steps::new(&spec, &Cpu, false);
+    let mut fused = Steps::new(&spec, &Cpu::default(), true);
+    let mut unfused = Steps::new(&spec, &Cpu::default(), false);
     for _ in 0..5 {
         assert_eq!(fused.round(), unfused.round());
         assert_eq!(fused.mask, unfused.mask);
     }
-    let mut steps = Steps::new(&spec, &Cpu, true);
+    let mut steps = Steps::new(&spec, &Cpu::default(), true);
     let mut reference = Steps::new(&spec, &Reference, true);
     let (ours, theirs) = (steps.round(), reference.round());
     near("error", ours.0, f64::from(theirs.0), 1e-5);

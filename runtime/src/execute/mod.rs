@@ -36,6 +36,8 @@ pub struct Scratch {
     tiles: Lines,
     scalars: Vec<f32>,
     padded: Lines,
+    common: Lines,
+    own: Vec<Lines>,
 }
 
 /// Elements of a cache line.

@@ -7,7 +7,7 @@ mod sample;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 
 use segc_lang::spec::{Part, Pictures, Spec};
 
@@ -45,8 +45,9 @@ pub enum On {
 impl On {
     /// The executor.
     pub fn device(self) -> &'static dyn Device {
+        static CPU: OnceLock<Cpu> = OnceLock::new();
         match self {
-            On::Cpu => &Cpu,
+            On::Cpu => CPU.get_or_init(Cpu::default),
             On::Reference => &Reference,
         }
     }

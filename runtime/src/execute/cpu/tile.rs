@@ -4,14 +4,9 @@ use segc_compiler::kernel::{Access, Function, Join, Place, Scalar};
 
 use super::super::Scratch;
 use super::elementary::{maximum, minimum, one, sign, truth};
+use super::partial::Partial;
 use super::prepare::{Leave, Source, TileLoop, What};
 use super::stencil;
-
-/// Partial results of a reduction inside a tile.
-const LANES: usize = 32;
-
-/// Rows that are summed in f32 before the sum goes on in f64.
-const FLUSH: usize = 32;
 
 /// A loop with its memory, run under the processor's widest instructions.
 pub(super) struct Run<'a> {
@@ -35,7 +30,7 @@ impl pulp::WithSimd for Run<'_> {
                 Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
             };
         }
-        let mut sums: Vec<Partial> = body.leaves.iter().map(Partial::new).collect();
+        let mut sums: Vec<Partial> = body.leaves.iter().map(partial).collect();
         for outer in 0..body.outer {
             for row in (0..body.rows).step_by(body.height) {
                 let height = body.height.min(body.rows - row);
@@ -47,79 +42,28 @@ impl pulp::WithSimd for Run<'_> {
                     at.leave(leave, sum, arena, tiles);
                 }
             }
-            settle(body, outer, &mut sums, arena);
+            settle(body, outer, &mut sums, arena, true);
         }
+        settle(body, 0, &mut sums, arena, false);
     }
 }
 
-/// A reduction in the making: lanes in f32, emptied into f64 after every [`FLUSH`] rows. Its shape does not depend on the tiles.
-struct Partial {
-    join: Join,
-    lanes: [f32; LANES],
-    total: f64,
-}
-
-impl Partial {
-    fn new(leave: &Leave) -> Partial {
-        let join = match leave {
-            Leave::Reduce { join, .. } => *join,
-            Leave::Store(..) => Join::Sum,
-        };
-        Partial { join, lanes: [neutral(join); LANES], total: f64::from(neutral(join)) }
-    }
-
-    #[inline(always)]
-    fn add(&mut self, row: &[f32]) {
-        match self.join {
-            Join::Sum => join_row(&mut self.lanes, row, |a, b| a + b),
-            Join::Max => join_row(&mut self.lanes, row, maximum),
-            Join::Min => join_row(&mut self.lanes, row, minimum),
-        }
-    }
-
-    fn flush(&mut self) {
-        for lane in &mut self.lanes {
-            self.total = match self.join {
-                Join::Sum => self.total + f64::from(*lane),
-                Join::Max => f64::from(maximum(self.total as f32, *lane)),
-                Join::Min => f64::from(minimum(self.total as f32, *lane)),
-            };
-            *lane = neutral(self.join);
-        }
+fn partial(leave: &Leave) -> Partial {
+    match leave {
+        Leave::Reduce { join, .. } => Partial::new(*join),
+        Leave::Store(..) => Partial::new(Join::Sum),
     }
 }
 
-#[inline(always)]
-fn join_row(lanes: &mut [f32; LANES], row: &[f32], join: impl Fn(f32, f32) -> f32) {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut own = *lanes;
-    for chunk in chunks {
-        for i in 0..LANES {
-            own[i] = join(own[i], chunk[i]);
-        }
-    }
-    own.iter_mut().zip(rest).for_each(|(lane, x)| *lane = join(*lane, *x));
-    *lanes = own;
-}
-
-/// Writes finished reductions.
-fn settle(body: &TileLoop, outer: usize, sums: &mut [Partial], arena: &mut [f32]) {
+/// Writes finished reductions: those of one index of the outer axes, or those over all.
+fn settle(body: &TileLoop, outer: usize, sums: &mut [Partial], arena: &mut [f32], ends: bool) {
     for (leave, sum) in body.leaves.iter().zip(sums) {
-        if let Leave::Reduce { arena: at, each, .. } = leave {
-            sum.flush();
-            arena[at + if *each { outer } else { 0 }] = sum.total as f32;
-            if *each {
-                *sum = Partial::new(leave);
-            }
+        if let Leave::Reduce { arena: at, each, .. } = leave
+            && *each == ends
+        {
+            arena[at + outer] = sum.finish();
+            *sum = partial(leave);
         }
-    }
-}
-
-fn neutral(join: Join) -> f32 {
-    match join {
-        Join::Sum => 0.0,
-        Join::Max => f32::NEG_INFINITY,
-        Join::Min => f32::INFINITY,
     }
 }
 
@@ -325,14 +269,7 @@ impl Tile {
                 let start = base + access.outer[self.outer] + self.row * self.columns;
                 arena[start..start + self.elements()].copy_from_slice(&tiles[self.range(*slot)]);
             }
-            Leave::Reduce { slot, .. } => {
-                for (line, row) in tiles[self.range(*slot)].chunks_exact(self.columns).enumerate() {
-                    sum.add(row);
-                    if (self.row + line) % FLUSH == FLUSH - 1 {
-                        sum.flush();
-                    }
-                }
-            }
+            Leave::Reduce { slot, .. } => sum.add(&tiles[self.range(*slot)]),
         }
     }
 }

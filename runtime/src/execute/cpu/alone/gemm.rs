@@ -1,0 +1,293 @@
+//! Matrix products: both sides are packed into panels, a tile of the product stays in registers while it runs through a block of depths.
+//! Every element is summed over blocks of [`DEPTH`] in order, so its bits depend on the depth alone.
+
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::Hands;
+
+/// Depths that are summed in registers.
+const DEPTH: usize = 256;
+
+/// Columns of an item: its panels of a block of depths fit into the second cache.
+pub(super) const BLOCK: usize = 256;
+
+/// Rows of an item where columns alone give too few of them.
+const FEW: usize = 192;
+
+/// One side of a product: lines (rows of the left side, columns of the right one) over depths.
+pub(super) trait Side: Sync {
+    /// Packs up to `W` lines: `panel[d][i]` is line `lines.start + i` at depth `depths.start + d`, zero where there is no such line.
+    fn pack<const W: usize>(&self, batch: usize, lines: Range<usize>, depths: Range<usize>, panel: &mut [[f32; W]]);
+}
+
+/// The sizes of products that are made together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub batches: usize,
+    pub rows: usize,
+    pub columns: usize,
+    pub depth: usize,
+}
+
+/// A part of one product and where it goes.
+pub(super) struct Item<'a> {
+    pub batch: usize,
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
+    /// All rows of the first `width` columns, all rows of the next, ..
+    pub to: Vec<&'a mut [f32]>,
+    pub width: usize,
+}
+
+/// Rows and columns of a tile: as many as the registers hold.
+fn tile(arch: pulp::Arch) -> (usize, usize) {
+    struct Lanes;
+    impl pulp::WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    match arch.dispatch(Lanes) {
+        16 => (12, 32),
+        8 => (6, 16),
+        _ => (4, 16),
+    }
+}
+
+impl Sizes {
+    /// Elements of the packed left side, for all threads.
+    pub fn common(&self, arch: pulp::Arch) -> usize {
+        self.batches * self.padded(arch) * self.depth
+    }
+
+    /// Elements of the packed right side, of each thread.
+    pub fn own(&self) -> usize {
+        DEPTH.min(self.depth) * BLOCK.min(self.columns.next_multiple_of(32))
+    }
+
+    /// Rows of an item, given how many items the columns make.
+    pub fn height(&self, items: usize) -> usize {
+        if items < 8 { FEW.min(self.rows) } else { self.rows }
+    }
+
+    fn padded(&self, arch: pulp::Arch) -> usize {
+        self.rows.next_multiple_of(tile(arch).0)
+    }
+}
+
+/// Makes all items. `hands.common` begins with room for the packed left side.
+pub(super) fn multiply<'a>(
+    sizes: Sizes,
+    left: &impl Side,
+    right: &impl Side,
+    items: impl Iterator<Item = Item<'a>> + Send,
+    hands: &mut Hands,
+) {
+    let (arch, padded) = (hands.arch, sizes.padded(hands.arch));
+    let common = &mut hands.common[..sizes.common(arch)];
+    match tile(arch).0 {
+        12 => pack_left::<12>(sizes, left, padded, common, hands.team, hands.own),
+        6 => pack_left::<6>(sizes, left, padded, common, hands.team, hands.own),
+        _ => pack_left::<4>(sizes, left, padded, common, hands.team, hands.own),
+    }
+    let packed: &[f32] = common;
+    hands.team.each(items, hands.own, |item, memory| {
+        let packed = &packed[item.batch * padded * sizes.depth..][..padded * sizes.depth];
+        arch.dispatch(Job { packed, padded, depth: sizes.depth, right, item, memory });
+    });
+}
+
+/// Block of depths by block of depths, each in panels of `M` rows.
+fn pack_left<const M: usize>(
+    sizes: Sizes,
+    left: &impl Side,
+    padded: usize,
+    packed: &mut [f32],
+    team: &super::Team,
+    own: &mut [super::Lines],
+) {
+    let panels = packed.chunks_mut((padded * sizes.depth).max(1)).enumerate().flat_map(|(batch, all)| {
+        all.chunks_mut(padded * DEPTH).enumerate().flat_map(move |(block, chunk)| {
+            let depths = chunk.len() / padded;
+            // Some panels at a time, so that an item is not too small.
+            chunk.chunks_mut(8 * M * depths).enumerate().map(move |(group, part)| (batch, block * DEPTH, depths, group * 8 * M, part))
+        })
+    });
+    team.each(panels, own, |(batch, first, depths, row, part), _| {
+        for (number, panel) in part.chunks_mut(M * depths).enumerate() {
+            let row = (row + number * M).min(sizes.rows);
+            left.pack(batch, row..(row + M).min(sizes.rows), first..first + depths, panel.as_chunks_mut::<M>().0);
+        }
+    });
+}
+
+/// An item with its memory.
+struct Job<'a, 'b, R> {
+    packed: &'a [f32],
+    padded: usize,
+    depth: usize,
+    right: &'a R,
+    item: Item<'b>,
+    memory: &'a mut [f32],
+}
+
+impl<R: Side> pulp::WithSimd for Job<'_, '_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 12, 2, 32>(simd),
+            8 => self.run::<S, 6, 2, 16>(simd),
+            4 => self.run::<S, 4, 4, 16>(simd),
+            _ => self.run::<S, 4, 16, 16>(simd),
+        }
+    }
+}
+
+impl<R: Side> Job<'_, '_, R> {
+    /// Tiles of `M` rows and `W` columns, `V` registers wide.
+    #[inline(always)]
+    fn run<S: Simd, const M: usize, const V: usize, const W: usize>(mut self, simd: S) {
+        let columns = self.item.columns.clone();
+        for first in (0..self.depth).step_by(DEPTH) {
+            let depths = DEPTH.min(self.depth - first);
+            let panels = self.memory.as_chunks_mut::<W>().0;
+            for (panel, column) in panels.chunks_mut(depths).zip(columns.clone().step_by(W)) {
+                self.right.pack(self.item.batch, column..(column + W).min(columns.end), first..first + depths, panel);
+            }
+            let block = &self.packed[self.padded * first..][..self.padded * depths];
+            for (panel, column) in panels.chunks(depths).zip((0..columns.len()).step_by(W)) {
+                let width = W.min(columns.len() - column);
+                for row in self.item.rows.clone().step_by(M) {
+                    let height = M.min(self.item.rows.end - row);
+                    let left = block[row * depths..][..M * depths].as_chunks::<M>().0;
+                    let mut made = [[0.0; W]; M];
+                    sum_tile::<S, M, V, W>(simd, height, width, left, panel, &mut made);
+                    self.item.leave(row, height, column, width, &made, first > 0);
+                }
+            }
+        }
+    }
+}
+
+impl Item<'_> {
+    /// Writes a tile, or adds it to what earlier depths left.
+    #[inline(always)]
+    fn leave<const W: usize>(&mut self, row: usize, height: usize, column: usize, width: usize, made: &[[f32; W]], adds: bool) {
+        let mut done = 0;
+        while done < width {
+            let (piece, from) = ((column + done) / self.width, (column + done) % self.width);
+            let now = (self.width - from).min(width - done);
+            let first = piece * self.rows.len() + row - self.rows.start;
+            for (to, line) in self.to[first..first + height].iter_mut().zip(made) {
+                let sides = to[from..from + now].iter_mut().zip(&line[done..done + now]);
+                if adds {
+                    sides.for_each(|(to, x)| *to += x);
+                } else {
+                    sides.for_each(|(to, x)| *to = *x);
+                }
+            }
+            done += now;
+        }
+    }
+}
+
+/// Tiles with few rows or columns leave registers out.
+#[inline(always)]
+fn sum_tile<S: Simd, const M: usize, const V: usize, const W: usize>(
+    simd: S,
+    height: usize,
+    width: usize,
+    left: &[[f32; M]],
+    right: &[[f32; W]],
+    made: &mut [[f32; W]; M],
+) {
+    let narrow = width <= W / 2;
+    match (height, narrow, M > 8) {
+        (..=4, true, _) => sum::<S, 4, V, M, W, true>(simd, left, right, made),
+        (..=4, false, _) => sum::<S, 4, V, M, W, false>(simd, left, right, made),
+        (5..=8, true, true) => sum::<S, 8, V, M, W, true>(simd, left, right, made),
+        (5..=8, false, true) => sum::<S, 8, V, M, W, false>(simd, left, right, made),
+        (_, true, _) => sum::<S, M, V, M, W, true>(simd, left, right, made),
+        (_, false, _) => sum::<S, M, V, M, W, false>(simd, left, right, made),
+    }
+}
+
+/// The first `R` of `M` rows, all columns or the left half.
+#[inline(always)]
+fn sum<S: Simd, const R: usize, const V: usize, const M: usize, const W: usize, const HALF: bool>(
+    simd: S,
+    left: &[[f32; M]],
+    right: &[[f32; W]],
+    made: &mut [[f32; W]; M],
+) {
+    let registers = if HALF { V / 2 } else { V };
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for (a, b) in left.iter().zip(right) {
+        let (Some(a), Some(b)) = (a.first_chunk::<R>(), S::as_simd_f32s(b).0.first_chunk::<V>()) else { continue };
+        for i in 0..R {
+            let x = simd.splat_f32s(a[i]);
+            for j in 0..registers {
+                sums[i][j] = simd.mul_add_e_f32s(x, b[j], sums[i][j]);
+            }
+        }
+    }
+    for (line, sums) in made.iter_mut().zip(&sums) {
+        S::as_mut_simd_f32s(line).0.iter_mut().zip(&sums[..registers]).for_each(|(to, sum)| *to = *sum);
+    }
+}
+
+/// A side whose elements lie anywhere: element = batch + line + depth.
+pub(super) struct Strided<'a> {
+    pub data: &'a [f32],
+    pub places: &'a Places,
+}
+
+/// Where batches, lines and depths of a side lie.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub batches: Vec<usize>,
+    pub lines: Vec<usize>,
+    pub depths: Vec<usize>,
+}
+
+impl Side for Strided<'_> {
+    #[inline(always)]
+    fn pack<const W: usize>(&self, batch: usize, lines: Range<usize>, depths: Range<usize>, panel: &mut [[f32; W]]) {
+        let data = &self.data[self.places.batches[batch]..];
+        let (lines, depths) = (&self.places.lines[lines], &self.places.depths[depths]);
+        if lines.len() < W {
+            panel.iter_mut().for_each(|row| *row = [0.0; W]);
+        }
+        if lines.len() > 1 && contiguous(lines) {
+            for (row, depth) in panel.iter_mut().zip(depths) {
+                let from = &data[depth + lines[0]..];
+                match from.first_chunk::<W>().filter(|_| lines.len() == W) {
+                    Some(all) => *row = *all,
+                    None => row[..lines.len()].copy_from_slice(&from[..lines.len()]),
+                }
+            }
+            return;
+        }
+        for (number, line) in lines.iter().enumerate().take(W) {
+            let mut rest = &mut *panel;
+            for run in depths.chunk_by(|a, b| *b == a + 1) {
+                let (now, behind) = rest.split_at_mut(run.len());
+                let from = &data[line + run[0]..][..run.len()];
+                now.iter_mut().zip(from).for_each(|(row, x)| row[number] = *x);
+                rest = behind;
+            }
+        }
+    }
+}
+
+/// Whether each place follows the one before.
+pub(super) fn contiguous(places: &[usize]) -> bool {
+    places.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}

@@ -1,0 +1,143 @@
+//! Kernels of the cpu on sizes that are cut into several tiles and shared by threads: against the definition, and the same bits for any
+//! number of threads.
+
+use std::sync::Arc;
+
+use segc_compiler::build::Leaf;
+use segc_compiler::ops::{Concat, Dot, Embed, Input, Max, Op, Permute, Slice, Sum};
+use segc_compiler::{Graph, fuse, plan};
+use segc_runtime::execute::{Cpu, Device, Reference};
+
+type Case = (Arc<dyn Op>, Vec<Vec<usize>>);
+
+/// Between -1 and 1, the same in every run.
+fn elements(shape: &[usize], seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2) + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..shape.iter().product::<usize>()).map(|_| next()).collect()
+}
+
+fn run(device: &dyn Device, (op, shapes): &Case) -> Vec<f32> {
+    let mut graph = Graph::default();
+    let inputs: Vec<_> = shapes
+        .iter()
+        .enumerate()
+        .map(|(number, shape)| {
+            graph.leaves.push(Leaf::Field(number, String::new()));
+            graph.add(Arc::new(Input { number, shape: shape.clone() }), &[])
+        })
+        .collect();
+    let y = graph.add(op.clone(), &inputs);
+    assert_eq!(graph.fault(), None);
+    graph.outputs = vec![("y".into(), y)];
+    let ready = device.prepare(plan(&fuse(&graph, true))).expect("prepared");
+    let values: Vec<Vec<f32>> = shapes.iter().enumerate().map(|(number, shape)| elements(shape, number as u64)).collect();
+    let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    let mut scratch = ready.scratch();
+    ready.run(&inputs, &mut scratch).expect("run");
+    scratch.outputs.swap_remove(0)
+}
+
+fn check(cases: Vec<Case>, tolerance: f32) {
+    let team = Cpu::new(2).expect("two threads");
+    for case in cases {
+        let truth = run(&Reference, &case);
+        let ours = run(&Cpu::default(), &case);
+        let largest = truth.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+        for (at, (a, b)) in ours.iter().zip(&truth).enumerate() {
+            assert!((a - b).abs() <= tolerance * largest, "{case:?} at {at}: {a} instead of {b}");
+        }
+        assert_eq!(ours, run(&team, &case), "{case:?}: two threads differ in bits");
+    }
+}
+
+fn dot(text: &str, a: &[usize], b: &[usize]) -> Case {
+    let (sides, result) = text.split_once(" -> ").expect("letters");
+    let (first, second) = sides.split_once(' ').expect("two operands");
+    (Arc::new(Dot { a: first.into(), b: second.into(), result: result.into() }), vec![a.to_vec(), b.to_vec()])
+}
+
+#[test]
+fn contractions() {
+    check(
+        vec![
+            dot("ik kj -> ij", &[70, 300], &[300, 290]),
+            dot("ik kj -> ij", &[400, 33], &[33, 5]),
+            dot("ik jk -> ij", &[13, 77], &[45, 77]),
+            dot("ki kj -> ij", &[301, 16], &[301, 48]),
+            dot("ik kj -> ji", &[29, 31], &[31, 40]),
+            dot("ik k -> i", &[500, 70], &[70]),
+            dot("k kj -> j", &[70], &[70, 500]),
+            dot("jk k -> j", &[3, 1000], &[1000]),
+            dot("i j -> ij", &[37], &[65]),
+            dot("i i -> ", &[1000], &[1000]),
+            dot("bi bi -> b", &[33, 70], &[33, 70]),
+            dot("bik bkj -> bij", &[9, 17, 20], &[9, 20, 35]),
+            dot("bqhd bkhd -> bhqk", &[2, 11, 3, 8], &[2, 14, 3, 8]),
+            dot("bhqk bkhd -> bqhd", &[2, 3, 11, 14], &[2, 14, 3, 8]),
+            dot("bqhd bkhd -> bqkh", &[2, 11, 3, 8], &[2, 14, 3, 8]),
+            dot("nchw oc -> nohw", &[2, 12, 9, 7], &[20, 12]),
+            dot("nchw nohw -> oc", &[3, 12, 9, 7], &[3, 20, 9, 7]),
+            dot("icx cj -> ij", &[21, 10, 6], &[10, 19]),
+            dot("xik ky -> i", &[3, 21, 10], &[10, 4]),
+            dot("ij kj -> jik", &[6, 5], &[7, 5]),
+            dot("ii i -> i", &[6, 6], &[6]),
+            dot("ik kj -> ij", &[6, 1], &[1, 9]),
+        ],
+        2e-6,
+    );
+}
+
+#[test]
+fn axes_in_another_order() {
+    let case = |shape: &[usize], order: &[usize]| -> Case { (Arc::new(Permute { order: order.into() }), vec![shape.to_vec()]) };
+    check(
+        vec![
+            case(&[70, 90], &[1, 0]),
+            case(&[3, 40, 50], &[0, 2, 1]),
+            case(&[3, 40, 50], &[2, 1, 0]),
+            case(&[3, 40, 50], &[1, 0, 2]),
+            case(&[2, 3, 5, 7, 11], &[4, 1, 3, 0, 2]),
+            case(&[2, 3, 5, 7, 11], &[0, 3, 1, 4, 2]),
+            case(&[1, 1], &[1, 0]),
+            case(&[2, 33, 65, 3], &[0, 3, 1, 2]),
+        ],
+        0.0,
+    );
+}
+
+#[test]
+fn parts_of_axes() {
+    let one = |op: Arc<dyn Op>, shape: &[usize]| -> Case { (op, vec![shape.to_vec()]) };
+    check(
+        vec![
+            one(Arc::new(Slice { axis: 1, from: 3, size: 40 }), &[30, 50, 20]),
+            one(Arc::new(Embed { axis: 1, from: 3, size: 60 }), &[30, 50, 20]),
+            one(Arc::new(Embed { axis: 2, from: 0, size: 23 }), &[30, 50, 20]),
+            (Arc::new(Concat { axis: 1 }), vec![vec![20, 30, 40], vec![20, 1, 40], vec![20, 9, 40]]),
+        ],
+        0.0,
+    );
+}
+
+#[test]
+fn reductions() {
+    let shapes: [(&[usize], &[usize]); 9] = [
+        (&[70, 90], &[0]),
+        (&[70, 90], &[1]),
+        (&[4, 30, 33, 35], &[0, 2, 3]),
+        (&[4, 30, 33, 35], &[0]),
+        (&[4, 30, 33, 35], &[1]),
+        (&[4, 30, 33, 35], &[2, 3]),
+        (&[4, 30, 33, 35], &[0, 1, 2, 3]),
+        (&[4, 30, 33, 35], &[1, 3]),
+        (&[300, 300], &[0, 1]),
+    ];
+    let sum = |(shape, over): &(&[usize], &[usize])| -> Case { (Arc::new(Sum { over: over.to_vec() }), vec![shape.to_vec()]) };
+    let max = |(shape, over): &(&[usize], &[usize])| -> Case { (Arc::new(Max { over: over.to_vec() }), vec![shape.to_vec()]) };
+    check(shapes.iter().map(sum).collect(), 3e-6);
+    check(shapes.iter().map(max).collect(), 0.0);
+}
