@@ -260,6 +260,7 @@ fn draws_are_those_of_their_stream() {
         text.draw(Distribution::Permutation, "g", Per::Sample, &[], &[(WIDTH, 6)]),
         text.draw(Distribution::Beta, "h", Per::Sample, &[one, nine], &axes),
         text.draw(Distribution::Bernoulli, "i", Per::Sample, &[one], &axes),
+        text.draw(Distribution::Orthogonal, "j", Per::Start, &[nine], &[(CHANNEL, 3), (OUT, 2), (ROW, 2)]),
     ];
     same_sample_by_sample(&text, &roots);
     let made = run(&text.0, &roots, Request { batch: Some(BATCH), states: false }, 0..BATCH);
@@ -279,6 +280,11 @@ fn draws_are_those_of_their_stream() {
     assert_eq!(made[6].data, each("g", &|s, i| s.permutation(0, 6)[i as usize] as f64));
     assert_eq!(made[7].data, each("h", &|s, i| s.beta(i, 1.0, 9.0)));
     assert!(made[8].data.iter().all(|x| *x == 1.0));
+    let product = |a: usize, b: usize| -> f64 {
+        let element = |out: usize, i: usize| made[9].at(&[i / 2, out, i % 2]);
+        (0..6).map(|i| element(a, i) * element(b, i)).sum()
+    };
+    assert!((product(0, 0) - 81.0).abs() < 1e-9 && (product(1, 1) - 81.0).abs() < 1e-9 && product(0, 1).abs() < 1e-9);
 }
 
 #[test]

@@ -16,12 +16,11 @@ impl Builder<'_> {
         let constant =
             |i: usize| numbers.get(i).copied().flatten().ok_or_else(|| not_yet("a parameter of run time of this draw", term.span));
         let chance = match from {
-            Distribution::Normal | Distribution::Sphere => Chance::Normal,
+            Distribution::Normal | Distribution::Sphere | Distribution::Orthogonal => Chance::Normal,
             Distribution::Uniform | Distribution::Bernoulli => Chance::Uniform,
             Distribution::Integers => Chance::Integer((constant(1)? - constant(0)?).max(1.0) as u64),
             Distribution::Beta => Chance::Beta(constant(0)?.to_bits(), constant(1)?.to_bits()),
             Distribution::Permutation => Chance::Permutation,
-            Distribution::Orthogonal => return Err(not_yet("an orthogonal draw", term.span)),
         };
         let raw = self.raw(chance, path, per, term);
         Ok(match from {
@@ -38,6 +37,10 @@ impl Builder<'_> {
             Distribution::Bernoulli => self.joined(Arc::new(ops::Less), raw, self.arg(term, 0), term),
             Distribution::Integers => self.joined(Arc::new(ops::Add), raw, self.arg(term, 0), term),
             Distribution::Sphere => self.on_the_sphere(raw),
+            Distribution::Orthogonal => {
+                let made = self.orthogonal(raw, term)?;
+                self.joined(Arc::new(ops::Multiply), made, self.arg(term, 0), term)
+            }
             _ => raw,
         })
     }
@@ -76,6 +79,21 @@ impl Builder<'_> {
         let dims = self.joint(term, &sides);
         let [a, b] = sides.map(|side| self.expanded(&side, &dims));
         Value { node: self.graph.add(op, &[a, b]), dims }
+    }
+
+    /// The axis `out` against the others.
+    fn orthogonal(&mut self, x: Value, term: &Term) -> Result<Value, Fault> {
+        let out = self.axis("out", term)?;
+        if x.is_per_sample() || !x.has(out) {
+            return Err(not_yet("an orthogonal draw that is no first value of a weight with the axis `out`", term.span));
+        }
+        let order: Vec<Dim> = std::iter::once(out).chain(x.dims.iter().map(|(dim, _)| *dim).filter(|dim| *dim != out)).collect();
+        let x = self.permuted(x, &order);
+        let shape = vec![x.size(out), x.dims[1..].iter().map(|(_, size)| size).product()];
+        let matrix = self.graph.add(Arc::new(ops::Reshape { shape }), &[x.node]);
+        let made = self.graph.add(Arc::new(ops::Orthonormal), &[matrix]);
+        let node = self.graph.add(Arc::new(ops::Reshape { shape: super::sizes(&x.dims) }), &[made]);
+        Ok(self.ordered(Value { node, dims: x.dims }))
     }
 
     fn on_the_sphere(&mut self, x: Value) -> Value {

@@ -97,7 +97,7 @@ impl Builder<'_> {
     }
 
     /// The axis with this name, which the prelude declares.
-    fn axis(&self, name: &str, term: &Term) -> Result<Dim, Fault> {
+    pub(super) fn axis(&self, name: &str, term: &Term) -> Result<Dim, Fault> {
         let number = self.spec.axes.iter().position(|own| own == name);
         let missing = || Fault::error("unknown-axis", format!("no axis is called `{name}`"), term.span, "needs it");
         number.map(|number| Dim::Axis(Axis(number as u16))).ok_or_else(missing)

@@ -221,6 +221,7 @@ table! {
     gather: Gather;
     scatter: Scatter;
     random: Random;
+    orthonormal: Orthonormal;
     stop: Stop;
     grad: Grad;
     host: Host;
