@@ -117,9 +117,9 @@ fn identity(new: &mut Graph, site: &Site) -> Option<NodeId> {
     }
 }
 
-/// Whether an index is 0, 1, .. over a whole axis.
-fn is_every_place(graph: &Graph, index: NodeId, size: usize) -> bool {
-    named(graph, index, "iota") && graph.shape(index) == [size]
+/// Whether an index is 0, 1, .. over the whole first axis of a shape.
+fn is_every_place(graph: &Graph, index: NodeId, shape: &[usize]) -> bool {
+    named(graph, index, "iota") && shape.starts_with(graph.shape(index))
 }
 
 fn named(graph: &Graph, id: NodeId, name: &str) -> bool {
@@ -154,7 +154,8 @@ fn shorten(new: &mut Graph, site: &Site) -> Option<NodeId> {
             let base = below();
             (new.shape(base) == shape && outer.iter().enumerate().all(back)).then_some(base)
         }
-        (Form::Gather(0), _) if is_every_place(new, site.operands[1], new.shape(inner)[0]) => Some(inner),
+        (Form::Gather(0), _) if is_every_place(new, site.operands[1], new.shape(inner)) => Some(inner),
+        (Form::Scatter(0), _) if is_every_place(new, site.operands[1], shape) => Some(inner),
         (Form::Pick(axis, at), Form::Expand(places)) => {
             let base = below();
             let kept = |place: usize| if place > axis { place - 1 } else { place };

@@ -246,6 +246,29 @@ fn moves() {
 }
 
 #[test]
+fn a_broken_move_has_a_slope() {
+    let mut text = Text::new();
+    let (x, by, kind) = (text.image(), text.weight(&[]), text.weight(&SIZES));
+    let at = Prim::Translate { height: HEIGHT, width: WIDTH };
+    let energy = |text: &mut Text, by: TermId| {
+        let moved = text.term(at.clone(), &[x, by, by], &SIZES);
+        let weighed = text.binary(Binary::Multiply, moved, kind, &SIZES);
+        text.sum(weighed)
+    };
+    let (small, here) = (text.number(1e-5), energy(&mut text, by));
+    let [above, below] = [Binary::Add, Binary::Subtract].map(|way| {
+        let by = text.binary(way, by, small, &[]);
+        energy(&mut text, by)
+    });
+    let slope = text.term(Prim::Grad, &[here, by], &[]);
+    let back = text.term(Prim::Grad, &[here, x], &SIZES);
+    same_sample_by_sample(&text, &[here, back]);
+    let made = run(&text.0, &[slope, above, below], Request::default(), 0..1);
+    let difference = (made[1].data[0] - made[2].data[0]) / 2e-5;
+    assert!((made[0].data[0] - difference).abs() < 1e-6 && difference.abs() > 0.1, "{} instead of {difference}", made[0].data[0]);
+}
+
+#[test]
 fn draws_are_those_of_their_stream() {
     let mut text = Text::new();
     let axes = [(CHANNEL, 2), (WIDTH, 3)];

@@ -101,11 +101,11 @@ impl Builder<'_> {
     fn dot(&mut self, term: &Term) -> Value {
         let [a, b] = [0, 1].map(|i| self.arg(term, i));
         let dims = self.joint(term, &[a.clone(), b.clone()]);
-        // Axes are numbered from zero on; the samples take the last letter.
-        let letters = |dims: &[(Dim, usize)]| -> Vec<u8> {
-            let letter = |(dim, _): &(Dim, usize)| if let Dim::Axis(axis) = dim { axis.0 as u8 } else { u8::MAX };
-            dims.iter().map(letter).collect()
-        };
+        let mut all: Vec<Dim> = a.dims.iter().chain(&b.dims).map(|(dim, _)| *dim).collect();
+        all.sort_unstable();
+        all.dedup();
+        let letter = |(dim, _): &(Dim, usize)| all.iter().position(|own| own == dim).unwrap_or(0) as u8;
+        let letters = |dims: &[(Dim, usize)]| dims.iter().map(letter).collect::<Vec<u8>>();
         let op = ops::Dot { a: letters(&a.dims), b: letters(&b.dims), result: letters(&dims) };
         Value { node: self.graph.add(Arc::new(op), &[a.node, b.node]), dims }
     }
