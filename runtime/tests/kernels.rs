@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use segc_compiler::build::Leaf;
-use segc_compiler::ops::{Concat, Dot, Embed, Input, Max, Op, Permute, Slice, Sum};
+use segc_compiler::kernel::{Chance, Slide, Window};
+use segc_compiler::ops::{
+    Concat, Conv2d, Dot, Embed, Gather, Input, Max, MaxPool, MaxPoolPlace, Op, Permute, Random, Resample, Scatter, Shift, Slice, Sum,
+};
 use segc_compiler::{Graph, fuse, plan};
 use segc_runtime::execute::{Cpu, Device, Reference};
 
@@ -34,7 +37,17 @@ fn run(device: &dyn Device, (op, shapes): &Case) -> Vec<f32> {
     assert_eq!(graph.fault(), None);
     graph.outputs = vec![("y".into(), y)];
     let ready = device.prepare(plan(&fuse(&graph, true))).expect("prepared");
-    let values: Vec<Vec<f32>> = shapes.iter().enumerate().map(|(number, shape)| elements(shape, number as u64)).collect();
+    // Places of run time are whole numbers, not all of them inside.
+    let places = ["gather", "scatter", "shift", "random"].contains(&op.name());
+    let value = |(number, shape): (usize, &Vec<usize>)| {
+        let mut elements = elements(shape, number as u64);
+        if places && (number > 0 || op.name() == "random") {
+            let middle = if op.name() == "shift" { 0.0 } else { 30.0 };
+            elements.iter_mut().for_each(|x| *x = (*x * 30.0 + middle).floor());
+        }
+        elements
+    };
+    let values: Vec<Vec<f32>> = shapes.iter().enumerate().map(value).collect();
     let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
     let mut scratch = ready.scratch();
     ready.run(&inputs, &mut scratch).expect("run");
@@ -140,4 +153,62 @@ fn reductions() {
     let max = |(shape, over): &(&[usize], &[usize])| -> Case { (Arc::new(Max { over: over.to_vec() }), vec![shape.to_vec()]) };
     check(shapes.iter().map(sum).collect(), 3e-6);
     check(shapes.iter().map(max).collect(), 0.0);
+}
+
+#[test]
+fn convolutions() {
+    let plain = Slide { stride: [1, 1], pad: [0; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1 };
+    let same = Slide { pad: [1; 4], ..plain };
+    let cases = [
+        ([2, 20, 30, 29], [17, 20, 3, 3], same),
+        ([9, 20, 8, 8], [17, 20, 3, 3], same),
+        ([3, 70, 4, 4], [5, 70, 4, 4], plain),
+        ([2, 40, 20, 20], [33, 40, 1, 1], plain),
+        ([2, 10, 33, 31], [16, 10, 3, 3], Slide { stride: [2, 2], ..same }),
+        ([2, 10, 16, 16], [16, 10, 3, 3], Slide { input_dilation: [2, 2], pad: [1, 2, 1, 2], ..plain }),
+        ([2, 10, 16, 16], [16, 10, 3, 3], Slide { dilation: [2, 3], pad: [2, 2, 3, 3], ..plain }),
+        ([2, 10, 26, 26], [16, 10, 4, 3], Slide { pad: [-2, 1, 3, -1], ..plain }),
+        ([2, 24, 17, 18], [24, 1, 3, 3], Slide { groups: 24, ..same }),
+        ([2, 24, 17, 18], [24, 1, 5, 5], Slide { groups: 24, stride: [2, 2], pad: [2; 4], ..plain }),
+        ([2, 24, 17, 18], [36, 8, 3, 3], Slide { groups: 3, ..same }),
+        ([2, 24, 40, 40], [1, 24, 3, 3], same),
+        // Derivatives of weights: few results, windows as large as pictures.
+        ([20, 3, 30, 29], [17, 3, 30, 29], same),
+        ([20, 3, 8, 8], [17, 3, 8, 8], same),
+        ([1, 60, 17, 18], [20, 3, 17, 18], Slide { groups: 20, ..same }),
+        ([10, 2, 33, 31], [16, 2, 17, 16], Slide { dilation: [2, 2], pad: [1, 1, 1, 1], ..plain }),
+        ([1, 40, 17, 18], [20, 2, 9, 9], Slide { groups: 20, dilation: [2, 2], pad: [1, 1, 1, 1], ..plain }),
+    ];
+    let case = |(x, w, slide): ([usize; 4], [usize; 4], Slide)| -> Case { (Arc::new(Conv2d(slide)), vec![x.into(), w.into()]) };
+    check(cases.map(case).into(), 2e-6);
+}
+
+#[test]
+fn maps_along_axes_and_places_of_run_time() {
+    let rows = |size: usize| {
+        let taps = |place: usize| match place % 3 {
+            0 => vec![(place, 1.0)],
+            1 => vec![(place - 1, 0.25), (place, 0.5), ((place + 7) % size, -0.25)],
+            _ => vec![],
+        };
+        (0..size).map(taps).collect::<Vec<_>>().into()
+    };
+    let map = |shape: &[usize], axis: usize| -> Case { (Arc::new(Resample::new(axis, rows(shape[axis]))), vec![shape.into()]) };
+    let pool = Window { size: [3, 3], stride: [2, 2], pad: [1; 4] };
+    check(
+        vec![
+            map(&[30, 50, 20], 0),
+            map(&[30, 50, 20], 1),
+            map(&[30, 50, 20], 2),
+            (Arc::new(Gather { batch: 0 }), vec![vec![50, 30], vec![700]]),
+            (Arc::new(Gather { batch: 1 }), vec![vec![40, 50], vec![40, 700]]),
+            (Arc::new(Scatter { batch: 1, size: 50 }), vec![vec![40, 70, 9], vec![40, 70]]),
+            (Arc::new(Shift { batch: 1 }), vec![vec![20, 3, 33, 31], vec![20], vec![20]]),
+            (Arc::new(MaxPool { window: pool }), vec![vec![5, 7, 33, 31]]),
+            (Arc::new(MaxPoolPlace { window: pool }), vec![vec![5, 7, 33, 31]]),
+            (Arc::new(Random { chance: Chance::Normal, path: "a".into(), shape: vec![3, 33, 31] }), vec![vec![8], vec![40, 2]]),
+            (Arc::new(Random { chance: Chance::Uniform, path: "a".into(), shape: vec![3, 33, 31] }), vec![vec![8], vec![40, 2]]),
+        ],
+        1e-6,
+    );
 }

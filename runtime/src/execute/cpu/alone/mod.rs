@@ -2,12 +2,18 @@
 //! only, never on the number of threads.
 
 mod contract;
+mod conv;
 mod definition;
+mod direct;
+mod gather;
 mod gemm;
+mod max_pool;
 mod parts;
 mod permute;
 mod pick;
+mod random;
 mod reduce;
+mod resample;
 mod thin;
 
 use segc_compiler::kernel::{Place, Whole};
@@ -118,6 +124,13 @@ fn room(whole: &Whole, arch: pulp::Arch) -> Result<Box<dyn Room>, String> {
         Form::Embed(axis, from) => Box::new(parts::Embed::new(shapes[0], result, axis, from)),
         Form::PickAt(axis) => Box::new(pick::PickAt::new(shapes[0], axis)),
         Form::ArgMax(axis) => Box::new(pick::ArgMax::new(shapes[0], axis)),
+        Form::Conv(slide) => conv::Conv::room(&slide, shapes[0], shapes[1], result, arch),
+        Form::MaxPool { window, place } => Box::new(max_pool::MaxPool::new(&window, place, shapes[0], result)),
+        Form::Resample(axis, rows) => Box::new(resample::Resample::new(shapes[0], axis, &rows)),
+        Form::Gather(batch) => Box::new(gather::Gather::new(shapes[0], shapes[1], batch)),
+        Form::Scatter(batch) => Box::new(gather::Scatter::new(shapes[1], result, batch)),
+        Form::Shift(batch) => Box::new(gather::Shift::new(shapes[0], batch)),
+        Form::Random(chance, path) => Box::new(random::Random::new(chance, path, &shapes, result)),
         _ => Box::new(definition::Definition::new(whole)?),
     })
 }

@@ -1,0 +1,287 @@
+//! Convolutions as matrix products: weights over windows. The matrix of windows is never made; its panels are packed from the picture
+//! block by block. Depths are channels and taps, columns are the places of all samples.
+
+use std::ops::Range;
+
+use segc_compiler::kernel::Slide;
+
+use super::direct::Direct;
+use super::gemm::{self, Item, Places, Side, Sizes, Strided};
+use super::{Hands, Memory, Room};
+
+/// Results of a group up to which windows are summed directly.
+const FEW: usize = 2;
+
+/// The sizes of a convolution.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub samples: usize,
+    pub groups: usize,
+    /// Channels of a group.
+    pub channels: usize,
+    /// Results of a group.
+    pub results: usize,
+    /// Rows and columns of the picture, the taps and the result.
+    pub picture: [usize; 2],
+    pub taps: [usize; 2],
+    pub made: [usize; 2],
+    /// For rows and columns and each tap: the place in the picture for each place of the result.
+    pub sources: [Vec<Source>; 2],
+}
+
+/// What one tap reads along one axis.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// The places of the result that read something.
+    pub valid: Range<usize>,
+    /// The place in the picture of each place of the result, [`NOTHING`] where it reads none.
+    pub places: Vec<usize>,
+    /// Whether neighbours inside of `valid` read neighbours.
+    pub straight: bool,
+}
+
+/// No place in the picture.
+pub(super) const NOTHING: usize = usize::MAX;
+
+impl Frame {
+    fn new(slide: &Slide, x: &[usize], w: &[usize], to: &[usize]) -> Frame {
+        let (taps, made) = ([w[2], w[3]], [to[2], to[3]]);
+        let sources = [0, 1].map(|axis| (0..taps[axis]).map(|tap| source(slide, axis, tap, made[axis], x[2 + axis])).collect());
+        Frame {
+            samples: x[0],
+            groups: slide.groups,
+            channels: w[1],
+            results: w[0] / slide.groups,
+            picture: [x[2], x[3]],
+            taps,
+            made,
+            sources,
+        }
+    }
+
+    /// Places of a result.
+    pub fn places(&self) -> usize {
+        self.made[0] * self.made[1]
+    }
+
+    /// Where a channel of a group of a sample begins.
+    pub fn channel(&self, sample: usize, group: usize, channel: usize) -> usize {
+        ((sample * self.groups + group) * self.channels + channel) * self.picture[0] * self.picture[1]
+    }
+}
+
+fn source(slide: &Slide, axis: usize, tap: usize, made: usize, size: usize) -> Source {
+    let apart = slide.input_dilation[axis];
+    let place = |at: usize| {
+        let from = (slide.stride[axis] * at + slide.dilation[axis] * tap).checked_add_signed(-slide.pad[2 * axis])?;
+        (from % apart == 0 && from / apart < size).then_some(from / apart)
+    };
+    let places: Vec<usize> = (0..made).map(|at| place(at).unwrap_or(NOTHING)).collect();
+    let first = places.iter().position(|place| *place != NOTHING).unwrap_or(0);
+    let end = places.iter().rposition(|place| *place != NOTHING).map_or(first, |last| last + 1);
+    let straight = gemm::contiguous(&places[first..end]);
+    Source { valid: first..end, places, straight }
+}
+
+/// A convolution as products, one for each group.
+pub(super) struct Conv {
+    frame: Frame,
+    sizes: Sizes,
+    weights: Places,
+    /// Rows of the picture by tap and column of the result the other way round: for each column, what its taps read.
+    across: Vec<Source>,
+    arch: pulp::Arch,
+}
+
+impl Conv {
+    /// The way that suits the sizes.
+    pub fn room(slide: &Slide, x: &[usize], w: &[usize], to: &[usize], arch: pulp::Arch) -> Box<dyn Room> {
+        let frame = Frame::new(slide, x, w, to);
+        if frame.results <= FEW {
+            return Box::new(Direct { frame });
+        }
+        let depth = frame.channels * frame.taps[0] * frame.taps[1];
+        let sizes = Sizes { batches: frame.groups, rows: frame.results, columns: frame.samples * frame.places(), depth };
+        let weights = Places {
+            batches: (0..frame.groups).map(|group| group * frame.results * depth).collect(),
+            lines: (0..frame.results).map(|line| line * depth).collect(),
+            depths: (0..depth).collect(),
+        };
+        let across = (0..frame.made[1]).map(|column| turned(&frame.sources[1], column)).collect();
+        Box::new(Conv { frame, sizes, weights, across, arch })
+    }
+
+    /// Samples of an item and columns of one piece of it.
+    fn pieces(&self) -> (usize, usize) {
+        let places = self.frame.places();
+        if places >= gemm::BLOCK { (1, gemm::BLOCK) } else { ((gemm::BLOCK / places).clamp(1, self.frame.samples), places) }
+    }
+
+    fn items<'a>(&self, result: &'a mut [f32]) -> Vec<Item<'a>> {
+        let Frame { samples, groups, results, .. } = self.frame;
+        let places = self.frame.places();
+        let (together, width) = self.pieces();
+        let (blocks, across) = (samples.div_ceil(together), places.div_ceil(width));
+        let height = self.sizes.height(groups * blocks * across);
+        let down = results.div_ceil(height);
+        let mut items: Vec<Item> = (0..groups * blocks * down * across)
+            .map(|number| {
+                let (column, row) = (number % across * width, number / across % down * height);
+                let block = number / across / down % blocks;
+                let first = block * together * places + column;
+                let size = if across == 1 { together.min(samples - block * together) * places } else { width.min(places - column) };
+                Item {
+                    batch: number / across / down / blocks,
+                    rows: row..(row + height).min(results),
+                    columns: first..first + size,
+                    to: Vec::new(),
+                    width: width.min(places - column),
+                }
+            })
+            .collect();
+        for (number, line) in result.chunks_mut(places).enumerate() {
+            let (sample, group, row) = (number / results / groups, number / results % groups, number % results);
+            let first = ((group * blocks + sample / together) * down + row / height) * across;
+            items[first..].iter_mut().zip(line.chunks_mut(width)).for_each(|(item, piece)| item.to.push(piece));
+        }
+        items
+    }
+}
+
+/// For one column of the result what each tap reads.
+fn turned(taps: &[Source], column: usize) -> Source {
+    let places: Vec<usize> = taps.iter().map(|tap| tap.places[column]).collect();
+    let first = places.iter().position(|place| *place != NOTHING).unwrap_or(0);
+    let end = places.iter().rposition(|place| *place != NOTHING).map_or(first, |last| last + 1);
+    Source { valid: first..end, straight: gemm::contiguous(&places[first..end]), places }
+}
+
+impl Room for Conv {
+    fn memory(&self) -> Memory {
+        Memory { common: self.sizes.common(self.arch), own: self.sizes.own() }
+    }
+
+    fn run(&self, operands: &[&[f32]], result: &mut [f32], hands: &mut Hands) {
+        if self.sizes.depth == 0 || result.is_empty() {
+            return result.fill(0.0);
+        }
+        let left = Strided { data: operands[1], places: &self.weights };
+        let items = self.items(result);
+        let right = Windows { conv: self, picture: operands[0] };
+        gemm::multiply(self.sizes, &left, &right, items.into_iter(), hands);
+    }
+}
+
+/// The matrix of windows: lines are places of all samples, depths are channels and taps.
+struct Windows<'a> {
+    conv: &'a Conv,
+    picture: &'a [f32],
+}
+
+impl Side for Windows<'_> {
+    #[inline(always)]
+    fn pack<const W: usize>(&self, group: usize, lines: Range<usize>, depths: Range<usize>, panel: &mut [[f32; W]]) {
+        let frame = &self.conv.frame;
+        if lines.len() < W {
+            panel.iter_mut().for_each(|row| *row = [0.0; W]);
+        }
+        if frame.taps[1] > frame.made[1] {
+            for (number, line) in lines.enumerate().take(W) {
+                self.down(group, line, depths.clone(), number, panel);
+            }
+            return;
+        }
+        let mut first = lines.start;
+        while first < lines.end {
+            // Places of one row of the result.
+            let column = first % frame.made[1];
+            let now = (frame.made[1] - column).min(lines.end - first);
+            self.along(group, first, now, depths.start, first - lines.start, panel);
+            first += now;
+        }
+    }
+}
+
+impl Windows<'_> {
+    /// `count` lines that lie in one row of the result, at all depths.
+    #[inline(always)]
+    fn along<const W: usize>(&self, group: usize, line: usize, count: usize, depth: usize, number: usize, panel: &mut [[f32; W]]) {
+        let frame = &self.conv.frame;
+        let (sample, row, column) = (line / frame.places(), line / frame.made[1] % frame.made[0], line % frame.made[1]);
+        let [down, right] = frame.taps;
+        let (mut channel, mut tap_row, mut tap) = (depth / right / down, depth / right % down, depth % right);
+        for to in panel {
+            let to = &mut to[number..number + count];
+            match frame.sources[0][tap_row].places[row] {
+                NOTHING => to.fill(0.0),
+                source => {
+                    let from = &self.picture[frame.channel(sample, group, channel) + source * frame.picture[1]..][..frame.picture[1]];
+                    copy(to, from, &frame.sources[1][tap], column);
+                }
+            }
+            tap += 1;
+            if tap == right {
+                (tap, tap_row) = (0, tap_row + 1);
+            }
+            if tap_row == down {
+                (tap_row, channel) = (0, channel + 1);
+            }
+        }
+    }
+
+    /// One line at all depths.
+    #[inline(always)]
+    fn down<const W: usize>(&self, group: usize, line: usize, depths: Range<usize>, number: usize, panel: &mut [[f32; W]]) {
+        let frame = &self.conv.frame;
+        let (sample, row, column) = (line / frame.places(), line / frame.made[1] % frame.made[0], line % frame.made[1]);
+        let [down, right] = frame.taps;
+        let source = &self.conv.across[column];
+        let mut depth = depths.start;
+        while depth < depths.end {
+            let (channel, tap_row, tap) = (depth / right / down, depth / right % down, depth % right);
+            let now = (right - tap).min(depths.end - depth);
+            let to = &mut panel[depth - depths.start..][..now];
+            match frame.sources[0][tap_row].places[row] {
+                NOTHING => to.iter_mut().for_each(|row| row[number] = 0.0),
+                place => {
+                    let from = &self.picture[frame.channel(sample, group, channel) + place * frame.picture[1]..][..frame.picture[1]];
+                    scatter(to, number, from, source, tap);
+                }
+            }
+            depth += now;
+        }
+    }
+}
+
+/// Places `first` on of a row as a tap reads them.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32], source: &Source, first: usize) {
+    let count = to.len();
+    let begin = source.valid.start.clamp(first, first + count) - first;
+    let end = source.valid.end.clamp(first, first + count) - first;
+    if source.straight && begin < end {
+        to[..begin].fill(0.0);
+        to[begin..end].copy_from_slice(&from[source.places[first + begin]..][..end - begin]);
+        to[end..].fill(0.0);
+    } else {
+        let places = &source.places[first..first + count];
+        to.iter_mut().zip(places).for_each(|(to, place)| *to = from.get(*place).copied().unwrap_or(0.0));
+    }
+}
+
+/// Taps `first` on into one column of a panel.
+#[inline(always)]
+fn scatter<const W: usize>(to: &mut [[f32; W]], number: usize, from: &[f32], source: &Source, first: usize) {
+    let count = to.len();
+    let begin = source.valid.start.clamp(first, first + count) - first;
+    let end = source.valid.end.clamp(first, first + count) - first;
+    if source.straight && begin < end {
+        to[..begin].iter_mut().for_each(|row| row[number] = 0.0);
+        let from = &from[source.places[first + begin]..][..end - begin];
+        to[begin..end].iter_mut().zip(from).for_each(|(row, x)| row[number] = *x);
+        to[end..].iter_mut().for_each(|row| row[number] = 0.0);
+    } else {
+        let places = &source.places[first..first + count];
+        to.iter_mut().zip(places).for_each(|(row, place)| row[number] = from.get(*place).copied().unwrap_or(0.0));
+    }
+}
