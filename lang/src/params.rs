@@ -9,6 +9,9 @@ pub struct Overrides {
     pub sets: Vec<(String, String)>,
     /// Definitions of the file that are evaluated beside those that a run needs: [`crate::spec::Spec::wanted`].
     pub wanted: Vec<String>,
-    /// Whether models train: what `training` means.
+    /// Whether models train: what `training` means, and whether `next` of a net acts.
     pub training: bool,
+    /// The size of the batch that the terms are for. Where it is none, values of the whole batch (`batch`) are not executed: they are
+    /// listed in [`crate::spec::Spec::pending`].
+    pub batch: Option<usize>,
 }

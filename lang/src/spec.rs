@@ -384,6 +384,11 @@ impl Terms {
         TermId(self.list.len() as u32 - 1)
     }
 
+    /// All of them, to be numbered anew.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Term> {
+        self.list.iter_mut()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.list.len()

@@ -274,8 +274,8 @@ impl<'m> Checker<'m> {
             }
             Some("net") => {
                 let what = self.instance(expr, scope);
-                if !matches!(what, What::Net(..) | What::AnyNet | What::Unknown | What::None) {
-                    self.wrong_kind(expr, &what, "a net that is not built yet");
+                if !matches!(what, What::Net(..) | What::AnyNet | What::Instance(_) | What::Unknown | What::None) {
+                    self.wrong_kind(expr, &what, "a net");
                 }
                 what
             }

@@ -179,7 +179,7 @@ impl<'m> Elaborator<'m> {
         Ok(Value::Tensor(self.spread_to(id, axes, span)))
     }
 
-    fn not_too_large(&mut self, axes: &[(Axis, usize)], span: Span) -> Result<(), Abort> {
+    pub fn not_too_large(&mut self, axes: &[(Axis, usize)], span: Span) -> Result<(), Abort> {
         let count = axes.iter().try_fold(1usize, |count, (_, size)| count.checked_mul(*size));
         if count.is_some_and(|count| count <= LARGEST) {
             return Ok(());
@@ -371,6 +371,11 @@ impl<'m> Elaborator<'m> {
         let Value::Tensor(by) = x.0 else {
             return Err(self.expected("a run-time value to differentiate by", &x.0, x.1));
         };
+        if let Prim::Buffer { .. } = self.store.terms.get(by).prim {
+            let message = "no gradient passes into the state of a net";
+            let fault = Fault::error("gradient-stops", message, x.1, "this is a state").also(self.store.terms.get(by).span, "kept here");
+            return Err(self.fault(fault.help("Make it a `weight`, if it is to be trained.")));
+        }
         let axes = self.store.ty(target).axes.clone();
         if let Some((axis, size)) = axes.iter().find(|(axis, _)| !scope.carried.contains(axis)) {
             let message = format!("a gradient is that of one number, this has `{}: {size}` left", self.axis_name(*axis));

@@ -20,7 +20,7 @@ impl<'m> Elaborator<'m> {
             Entry::Arrow(from, to) => match (from.dims.as_slice(), to.dims.as_slice()) {
                 ([Dim::Axis(old, None)], [Dim::Axis(new, None)]) if !from.grouped && !to.grouped => self.rename(id, old, new, span),
                 ([Dim::Axis(old, None)], parts) if !from.grouped => self.split(id, old, parts, span, scope),
-                (parts, [Dim::Axis(new, None)]) if !to.grouped => self.merge(id, parts, new, span),
+                (parts, [Dim::Axis(new, None)]) if !to.grouped => self.merge(id, parts, new, span, scope),
                 _ => Err(self.bad_arrow(from, to)),
             },
             Entry::Index(_) => Err(Abort::Faulted),
@@ -76,18 +76,41 @@ impl<'m> Elaborator<'m> {
                 if index.element != Element::Int {
                     return Err(self.expected("a whole number", &Value::Tensor(which), at.span));
                 }
-                if index.axes.iter().any(|own| !rest.contains(own)) {
-                    let (left, right) = (self.shown(id), self.shown(which));
-                    let fault =
-                        Fault::error("axis-mismatch", "the index has axes that the value has not", at.span, format!("this has {right}"));
-                    return Err(self.fault(fault.also(span, format!("the value has {left}"))));
-                }
-                let place = self.own_place(at.span);
-                self.chosen.push((which, place));
-                Ok(Value::Tensor(self.store.intern(Prim::PickAt(axis), vec![id, which], ty.element, rest, span)))
+                self.pick_at((id, axis, size), which, (span, at.span))
             }
             other => Err(self.expected("a place along the axis", &other, at.span)),
         }
+    }
+
+    /// `x[axis: i]` with an index of run time: axes that both have align, those of the index alone are axes of the result. An index
+    /// may have the axis that it picks from, as a new order of its elements has.
+    fn pick_at(&mut self, (id, axis, size): (TermId, Axis, usize), which: TermId, (span, place): (Span, Span)) -> Outcome<'m> {
+        let (ty, index) = (self.store.ty(id).clone(), self.store.ty(which).axes.clone());
+        let mut axes: Vec<_> = ty.axes.iter().filter(|(own, _)| *own != axis).copied().collect();
+        for (own, length) in &index {
+            match axes.iter().find(|(known, _)| known == own) {
+                Some((_, other)) if other != length => {
+                    return Err(self.size_mismatch(*own, ((id, span), *other), ((which, place), *length)));
+                }
+                Some(_) => {}
+                None => axes.push((*own, *length)),
+            }
+        }
+        let (from, along) = if index.iter().any(|(own, _)| *own == axis) { self.aside((id, axis, size), &axes, span) } else { (id, axis) };
+        let chosen = self.own_place(place);
+        self.chosen.push((which, chosen));
+        self.not_too_large(&axes, span)?;
+        Ok(Value::Tensor(self.store.intern(Prim::PickAt(along), vec![from, which], ty.element, axes, span)))
+    }
+
+    /// The value with its axis under a name that neither it nor these axes have.
+    fn aside(&mut self, (id, axis, size): (TermId, Axis, usize), axes: &[(Axis, usize)], span: Span) -> (TermId, Axis) {
+        let ty = self.store.ty(id).clone();
+        let taken = |other: &Axis| axes.iter().chain(&ty.axes).any(|(own, _)| own == other);
+        let free = (0..self.spec.axes.len() as u16).map(Axis).find(|other| !taken(other)).unwrap_or(axis);
+        let mut moved: Vec<_> = ty.axes.iter().filter(|(own, _)| *own != axis).copied().collect();
+        moved.push((free, size));
+        (self.store.intern(Prim::Rename(axis, free), vec![id], ty.element, moved, span), free)
     }
 
     fn rename(&mut self, id: TermId, old: &'m Name, new: &'m Name, span: Span) -> Outcome<'m> {
@@ -132,19 +155,34 @@ impl<'m> Elaborator<'m> {
         Ok(Value::Tensor(self.store.intern(Prim::Split(axis, sizes), vec![id], ty.element, axes, span)))
     }
 
-    fn merge(&mut self, id: TermId, parts: &'m [Dim], new: &'m Name, span: Span) -> Outcome<'m> {
+    fn merge(&mut self, id: TermId, parts: &'m [Dim], new: &'m Name, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         let (mut merged, mut size) = (Vec::new(), 1);
         for part in parts {
-            let Dim::Axis(name, _) = part else { return Err(self.pend("axes without names", span)) };
-            let (axis, length) = self.size_along(id, name, span)?;
-            merged.push(axis);
-            size *= length;
+            let axes = match part {
+                Dim::Axis(name, _) => vec![self.size_along(id, name, span)?],
+                Dim::Rest(name) => self.rest(id, name, scope)?,
+            };
+            for (axis, length) in axes {
+                merged.push(axis);
+                size *= length;
+            }
         }
         let to = self.fresh(id, new, &merged)?;
         let ty = self.store.ty(id).clone();
         let mut axes: Vec<_> = ty.axes.into_iter().filter(|(own, _)| !merged.contains(own)).collect();
         axes.push((to, size));
         Ok(Value::Tensor(self.store.intern(Prim::Merge(merged, to), vec![id], ty.element, axes, span)))
+    }
+
+    /// The axes of the signature's `..name` that the value has, in the order of their declaration.
+    fn rest(&mut self, id: TermId, name: &'m Name, scope: &Rc<Scope<'m>>) -> Result<Vec<(Axis, usize)>, Abort> {
+        let Some(rest) = scope.rest(&name.text) else {
+            let message = format!("`..{}` stands for no axes here", name.text);
+            let fault = Fault::error("axis-mismatch", message, name.span, "not in the signature");
+            return Err(self.fault(fault.help("Only a signature with `..a` gives it a meaning: `net norm()(w: [out, ..a])`.")));
+        };
+        let own = self.store.ty(id).axes.clone();
+        Ok(own.into_iter().filter(|(axis, _)| rest.iter().any(|(known, _)| known == axis)).collect())
     }
 
     fn outside(&mut self, at: &str, name: &Name, size: usize, span: Span) -> Abort {

@@ -62,18 +62,24 @@ pub const WORDS: &[&str] = &[
     "batch",
     "sample_index",
     "progress",
-    "step",
     "normal",
     "uniform",
     "bernoulli",
     "integers",
+    "beta",
     "permutation",
     "sphere",
     "orthogonal",
     "conv2d",
     "conv2d_transposed",
     "max_pool",
+    "avg_pool",
+    "adaptive_avg_pool",
     "pad",
+    "reverse",
+    "roll",
+    "strided",
+    "fir",
     "sample_at",
 ];
 
@@ -88,7 +94,7 @@ pub enum Given<'m> {
 
 impl<'m> Given<'m> {
     /// Its value.
-    pub fn value(&self, elaborator: &mut Elaborator<'m>) -> Outcome<'m> {
+    pub(crate) fn value(&self, elaborator: &mut Elaborator<'m>) -> Outcome<'m> {
         match self {
             Given::Written(expr, scope) => elaborator.eval(expr, scope),
             Given::Passed(value, _) => Ok(value.clone()),
@@ -243,10 +249,19 @@ impl<'m> Elaborator<'m> {
                 let (a, b) = (actuals.value(self, &["x"], span)?, actuals.value(self, &["by"], span)?);
                 self.binary(Binary::Modulo, a, b, span, &scope.carried)
             }
-            "progress" | "step" => Err(self.pend("schedules", span)),
-            "batch" | "sample_index" => Err(self.pend("statistics of the batch", span)),
-            "normal" | "uniform" | "bernoulli" | "integers" | "permutation" | "sphere" | "orthogonal" => {
-                Err(self.pend("initialisers", span))
+            "progress" => self.progress(actuals, span),
+            "batch" => self.batch(actuals, span, scope),
+            "sample_index" => self.sample_index(span, scope),
+            "conv2d" => self.conv2d(actuals, span),
+            "conv2d_transposed" => self.conv2d_transposed(actuals, span),
+            "max_pool" => self.max_pool(actuals, span),
+            "avg_pool" => self.avg_pool(actuals, span),
+            "adaptive_avg_pool" => self.adaptive_avg_pool(actuals, span),
+            "pad" => self.pad(actuals, span),
+            "reverse" | "roll" | "strided" => self.rearrange(name, actuals, span, scope),
+            "fir" => self.fir(actuals, span, scope),
+            "normal" | "uniform" | "bernoulli" | "integers" | "beta" | "permutation" | "sphere" | "orthogonal" => {
+                self.distribution(name, actuals, span)
             }
             "collect" | "most" | "chunk" => Err(self.pend("data sets that a stage makes", span)),
             _ => self.data_step(name, actuals, span),

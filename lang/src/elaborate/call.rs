@@ -6,17 +6,39 @@ use super::Elaborator;
 use super::builtin::{Actuals, Given, WORDS};
 use super::names::definitions;
 use super::origins::without_labels;
-use super::value::{Abort, Outcome, Scope, Value};
+use super::value::{Abort, Def, Instance, Outcome, Recipe, Scope, Value};
 use crate::fault::Fault;
 use crate::modules::ModuleId;
 use crate::source::Span;
 use crate::spec::{Axis, Prim};
-use crate::syntax::{Argument, Expr, ExprKind, Fn, Formal, Kind, Origin, TypeKind};
+use crate::syntax::{Argument, Expr, ExprKind, Fn, Formal, Kind, Origin, Type, TypeKind};
 
 /// What is called.
 enum Callee<'m> {
     Function(&'m Fn, ModuleId),
     Word(&'m str),
+    Net(Rc<Recipe<'m>>),
+    Instance(Rc<Instance<'m>>),
+}
+
+/// The axes over which a call is mapped, without and with their sizes.
+pub struct Mapped {
+    /// The axes.
+    pub carried: Vec<Axis>,
+    /// The same, sorted, with their sizes.
+    pub folded: Vec<(Axis, usize)>,
+}
+
+impl Mapped {
+    /// The scope of a body.
+    pub fn scope<'m>(&self, sizes: &Rc<Scope<'m>>, defs: Vec<Def<'m>>) -> Scope<'m> {
+        let (carried, folded) = (self.carried.clone(), self.folded.clone());
+        Scope { carried, folded, sites: sizes.sites.clone(), ..sizes.inside("", Vec::new(), defs) }
+    }
+}
+
+fn is_none(expr: &Expr) -> bool {
+    matches!(&*expr.kind, ExprKind::Path(path) if path.segments.len() == 1 && path.segments[0].text == "none")
 }
 
 impl<'m> Elaborator<'m> {
@@ -78,6 +100,16 @@ impl<'m> Elaborator<'m> {
     ) -> Outcome<'m> {
         match self.callee(function, scope)? {
             Callee::Word(name) => self.call_builtin(name, Actuals { given, function: name }, span, scope),
+            Callee::Net(recipe) => {
+                let given = recipe.given.iter().cloned().chain(given).collect();
+                Ok(Value::Net(Rc::new(Recipe { given, ..(*recipe).clone() })))
+            }
+            Callee::Instance(instance) => {
+                self.calls.push(span);
+                let outcome = self.apply_net(&instance, Actuals { given, function: &instance.net.name.text }, span, scope);
+                self.calls.pop();
+                outcome
+            }
             Callee::Function(called, module) => {
                 let name = called.name.text.as_str();
                 let mut actuals = Actuals { given, function: name };
@@ -113,40 +145,95 @@ impl<'m> Elaborator<'m> {
         }
         match self.eval(function, scope)? {
             Value::Function(function, module) => Ok(Callee::Function(function, module)),
+            Value::Net(recipe) => Ok(Callee::Net(recipe)),
+            Value::Instance(instance) => Ok(Callee::Instance(instance)),
             other => Err(self.expected("a function", &other, function.span)),
         }
     }
 
     /// Applies a function of the language or the host to its arguments.
-    fn apply(&mut self, function: &'m Fn, module: ModuleId, mut actuals: Actuals<'m>, span: Span, caller: &Rc<Scope<'m>>) -> Outcome<'m> {
+    fn apply(&mut self, function: &'m Fn, module: ModuleId, actuals: Actuals<'m>, span: Span, caller: &Rc<Scope<'m>>) -> Outcome<'m> {
         let outer = self.module_scope(module);
-        let dot = if caller.path.is_empty() { "" } else { "." };
-        let path = format!("{}{dot}{}", caller.path, function.name.text);
-        let sizes = Rc::new(Scope { path: path.clone(), carried: caller.carried.clone(), ..outer.inside("", Vec::new(), Vec::new()) });
-        let mut extra = caller.carried.clone();
-        for formal in &function.formals {
-            let value = self.argument(function, formal, &mut actuals, span, &sizes, &mut extra)?;
-            sizes.bind(&formal.name.text, value);
-        }
-        let known: Vec<String> = function.formals.iter().map(|formal| formal.name.text.clone()).collect();
-        actuals.finish(self, &known)?;
+        let sizes = Rc::new(self.called_scope(&outer, &function.name.text, span, caller));
+        let mapped = self.bind_formals(&function.name.text, &function.formals, actuals, span, &sizes)?;
         if function.origin == Origin::Host {
             return self.host(function, &sizes, span);
         }
         let Some(body) = &function.body else {
             return Err(self.pend(&format!("`{}`, which the library only announces", function.name.text), span));
         };
-        let scope = Scope { path, carried: extra.clone(), ..sizes.inside("", Vec::new(), definitions(&body.statements)) };
-        let value = self.eval(&body.value, &Rc::new(scope))?;
-        match &function.result {
-            Some(ty) => self.fit(ty, value, &sizes, body.value.span, &format!("the result of `{}`", function.name.text), &mut extra, true),
+        let scope = Rc::new(mapped.scope(&sizes, definitions(&body.statements)));
+        let value = self.eval(&body.value, &scope)?;
+        self.fit_result(function.result.as_ref(), value, &sizes, body.value.span, &function.name.text, mapped)
+    }
+
+    /// The scope of what is called: nothing is bound yet, the name path and the place go on from the caller's.
+    pub fn called_scope(&mut self, outer: &Rc<Scope<'m>>, name: &'m str, span: Span, caller: &Rc<Scope<'m>>) -> Scope<'m> {
+        let end = Span { start: span.end, ..span };
+        let order = Rc::new(caller.order.iter().copied().chain([end]).collect());
+        let (path, sites) = (caller.site(name, span), Rc::default());
+        let (carried, folded) = (caller.carried.clone(), caller.folded.clone());
+        Scope { path, sites, order, carried, folded, ..outer.inside("", Vec::new(), Vec::new()) }
+    }
+
+    /// Binds all formals; the call is mapped over the axes that the arguments have beyond their types.
+    pub fn bind_formals(
+        &mut self,
+        name: &'m str,
+        formals: &'m [Formal],
+        mut actuals: Actuals<'m>,
+        span: Span,
+        sizes: &Rc<Scope<'m>>,
+    ) -> Result<Mapped, Abort> {
+        let mut carried = sizes.carried.clone();
+        for formal in formals {
+            let value = self.argument(name, formal, &mut actuals, span, sizes, &mut carried)?;
+            sizes.bind(&formal.name.text, value);
+        }
+        let known: Vec<String> = formals.iter().map(|formal| formal.name.text.clone()).collect();
+        actuals.finish(self, &known)?;
+        let mut folded = sizes.folded.clone();
+        for (_, value) in sizes.bound.borrow().iter() {
+            self.add_folded(value, &carried, &mut folded);
+        }
+        folded.sort();
+        Ok(Mapped { carried, folded })
+    }
+
+    /// The sizes of those axes of a value over which the call is mapped.
+    fn add_folded(&self, value: &Value<'m>, carried: &[Axis], folded: &mut Vec<(Axis, usize)>) {
+        match value {
+            Value::Tensor(id) => {
+                for (axis, size) in &self.store.ty(*id).axes {
+                    if carried.contains(axis) && folded.iter().all(|(own, _)| own != axis) {
+                        folded.push((*axis, *size));
+                    }
+                }
+            }
+            Value::Record(fields) => fields.iter().for_each(|(_, field)| self.add_folded(field, carried, folded)),
+            _ => {}
+        }
+    }
+
+    /// A result against its type.
+    pub fn fit_result(
+        &mut self,
+        ty: Option<&'m Type>,
+        value: Value<'m>,
+        sizes: &Rc<Scope<'m>>,
+        span: Span,
+        name: &str,
+        mut mapped: Mapped,
+    ) -> Outcome<'m> {
+        match ty {
+            Some(ty) => self.fit(ty, value, sizes, span, &format!("the result of `{name}`"), &mut mapped.carried, true),
             None => Ok(value),
         }
     }
 
     fn argument(
         &mut self,
-        function: &'m Fn,
+        name: &'m str,
         formal: &'m Formal,
         actuals: &mut Actuals<'m>,
         span: Span,
@@ -156,7 +243,7 @@ impl<'m> Elaborator<'m> {
         let given =
             actuals.take(&[&formal.name.text]).or_else(|| formal.default.as_ref().map(|value| Given::Written(value, sizes.clone())));
         let Some(given) = given else {
-            let message = format!("`{}` needs its argument `{}`", function.name.text, formal.name.text);
+            let message = format!("`{name}` needs its argument `{}`", formal.name.text);
             let fault = Fault::error("wrong-arguments", message, span, "missing here").also(formal.name.span, "announced here");
             return Err(self.fault(fault));
         };
@@ -179,9 +266,8 @@ impl<'m> Elaborator<'m> {
         }
         let value = given.value(self)?;
         match &formal.kind {
-            Some(Kind::Type(ty)) => {
-                self.fit(ty, value, sizes, place, &format!("`{}` of `{}`", formal.name.text, function.name.text), extra, false)
-            }
+            Some(Kind::Type(_)) if matches!(value, Value::None) && formal.default.as_ref().is_some_and(is_none) => Ok(value),
+            Some(Kind::Type(ty)) => self.fit(ty, value, sizes, place, &format!("`{}` of `{name}`", formal.name.text), extra, false),
             _ => Ok(value),
         }
     }

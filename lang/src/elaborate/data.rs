@@ -66,14 +66,14 @@ impl<'m> Elaborator<'m> {
             "random_crop" | "random_resized_crop" | "flip" | "normalise" => return Err(self.pend(&format!("`{name}`"), span)),
             _ => return Err(self.pend(&format!("the operation `{name}`"), span)),
         }
-        let (pipeline, place) = actuals.value(self, &["from"], span)?;
+        let (pipeline, place) = actuals.value(self, &["from", "x"], span)?;
         let pipeline = match pipeline {
             Value::Pipeline(pipeline) => pipeline,
             Value::Data(number, Part::Whole) => {
                 let data = &self.spec.data[number];
                 Rc::new(Pipeline { source: data.source.clone(), steps: data.steps.clone(), sides: Sides::Both(data.size.0) })
             }
-            Value::Tensor(_) if name == "resize" => return Err(self.pend("the operation `resize`", span)),
+            Value::Tensor(id) if name == "resize" => return self.resize((id, place), actuals, span),
             other => return Err(self.expected("a data pipeline", &other, place)),
         };
         let mut pipeline = (*pipeline).clone();
@@ -186,7 +186,7 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn filter(&mut self, actuals: &mut Actuals<'m>) -> Result<Filter, Abort> {
+    pub fn filter(&mut self, actuals: &mut Actuals<'m>) -> Result<Filter, Abort> {
         let Some(given) = actuals.take(&["by"]) else { return Ok(Filter::Bilinear) };
         Ok(match self.word(&given, &["nearest", "bilinear", "bicubic"])? {
             "nearest" => Filter::Nearest,
@@ -196,7 +196,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// One of these words, written bare or as the value of a choice.
-    fn word(&mut self, given: &Given<'m>, words: &[&'static str]) -> Result<&'static str, Abort> {
+    pub fn word(&mut self, given: &Given<'m>, words: &[&'static str]) -> Result<&'static str, Abort> {
         if let Given::Written(expr, scope) = given
             && let ExprKind::Path(path) = &*expr.kind
             && let [name] = path.segments.as_slice()

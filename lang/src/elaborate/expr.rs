@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Elaborator;
+use super::draw::is_distribution;
 use super::number::Number;
 use super::value::{Abort, Outcome, Scope, Value};
 use crate::fault::Fault;
@@ -288,7 +289,8 @@ impl<'m> Elaborator<'m> {
                 }
                 _ => return Err(self.expected(&format!("a list of {}", generator.names.len()), value, generator.over.span)),
             };
-            let inner = Rc::new(scope.inside("", bound, Vec::new()));
+            let path = value.key().map_or_else(String::new, |key| format!("[{key}]"));
+            let inner = Rc::new(scope.inside(&path, bound, Vec::new()));
             self.generate(item, rest, &inner, values)?;
         }
         Ok(())
@@ -315,6 +317,11 @@ impl<'m> Elaborator<'m> {
                             return Err(self.fault(Fault::error("unknown-member", message, index.span, "places count from 0")));
                         }
                     }
+                }
+                (Value::Distribution(_) | Value::Function(..), entry)
+                    if matches!(value, Value::Distribution(_)) || is_distribution(&value) =>
+                {
+                    self.distribution_axis(&value, entry, span, scope)?
                 }
                 (_, Entry::Index(index)) => {
                     let what = self.describe(&value);

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Elaborator;
+use super::draw::is_distribution;
 use super::ops::Axes;
 use super::value::{Abort, Outcome, Scope, Value};
 use crate::fault::Fault;
@@ -99,8 +100,12 @@ impl<'m> Elaborator<'m> {
             (value, "bool") => matches!(value, Value::Bool(_)),
             (value, "text") => matches!(value, Value::Text(_)),
             (value, "file" | "folder") => matches!(value, Value::Text(_) | Value::None),
-            (value, "list") => matches!(value, Value::List(_)),
-            (value, "fn") => matches!(value, Value::Function(..)),
+            (value, "list") => matches!(value, Value::List(_) | Value::Family(_)),
+            (value, "fn") => matches!(value, Value::Function(..) | Value::Instance(_)),
+            (value, "net") => matches!(value, Value::Net(_)),
+            (value, "distribution") => {
+                matches!(value, Value::Distribution(_) | Value::Number(_) | Value::Tensor(_) | Value::None) || is_distribution(value)
+            }
             (value, "duration") => matches!(value, Value::Duration(..)),
             (value, "scene") => matches!(value, Value::Scene(_)),
             (value, "axes" | "axis") => matches!(value, Value::Axes(_)),
@@ -155,6 +160,12 @@ impl<'m> Elaborator<'m> {
                 return Err(self.fault(fault.also(name.span, "asked for here")));
             };
             self.bind_size(name, size, *own, sizes, (places.0, &axes))?;
+        }
+        if let Some(Dim::Rest(name)) = dims.iter().find(|dim| matches!(dim, Dim::Rest(_)))
+            && sizes.rest(&name.text).is_none()
+        {
+            let rest = axes.iter().filter(|(axis, _)| !listed.contains(axis) && !carried.contains(axis)).copied().collect();
+            sizes.rests.borrow_mut().push((&name.text, rest));
         }
         if !open {
             let beyond: Axes = axes.iter().filter(|(axis, _)| !listed.contains(axis) && !carried.contains(axis)).copied().collect();
@@ -232,7 +243,16 @@ impl<'m> Elaborator<'m> {
         };
         let mut axes = Vec::new();
         for dim in dims {
-            let Dim::Axis(name, size) = dim else { return Ok(None) };
+            let (name, size) = match dim {
+                Dim::Axis(name, size) => (name, size),
+                Dim::Rest(name) => match sizes.rest(&name.text) {
+                    Some(rest) => {
+                        axes.extend(rest);
+                        continue;
+                    }
+                    None => return Ok(None),
+                },
+            };
             let axis = self.axis(name)?;
             let size = match size {
                 Some(size) => self.length(size, sizes)?,

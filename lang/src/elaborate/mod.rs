@@ -4,29 +4,39 @@
 //! but not executed yet poisons quietly what depends on it ([`value::Abort::Pending`]) and is listed in [`Spec::pending`].
 
 mod along;
+mod batch;
 mod bracket;
 mod builtin;
 mod call;
 mod checks;
 mod data;
 mod degenerate;
+mod draw;
 mod expr;
 mod fit;
 mod independence;
+mod maps;
 mod names;
+mod net;
+#[cfg(test)]
+mod net_tests;
 mod number;
 mod ops;
 mod origins;
+mod pixels;
 mod reading;
 mod root;
 mod scene;
 mod settings;
 mod show;
 mod solve;
+mod stored;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod time;
 pub mod value;
+mod wanted;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -50,7 +60,7 @@ const STACK: usize = 256 << 20;
 pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
     let asked = settings::asked(overrides);
     let outcome = std::thread::scope(|threads| {
-        let work = || Elaborator::new(modules).finish(&overrides.variants, &asked);
+        let work = || Elaborator::new(modules, overrides).finish(overrides, &asked);
         let thread = std::thread::Builder::new().name("elaborate".into()).stack_size(STACK).spawn_scoped(threads, work);
         thread.map(|thread| thread.join())
     });
@@ -87,6 +97,16 @@ pub(crate) struct Elaborator<'m> {
     faults: Vec<Fault>,
     /// Scopes of the members of solves, by solve and member.
     members: HashMap<(usize, usize), Rc<Scope<'m>>>,
+    /// What `training` means.
+    training: bool,
+    /// The size of the batch, where it is known.
+    batch: Option<usize>,
+    /// Numbers of weights by path, and where they were needed first.
+    weight_paths: HashMap<String, (usize, Span)>,
+    /// The same of states.
+    buffer_paths: HashMap<String, (usize, Span)>,
+    /// Calls that change no state, by the path of the instance.
+    idle_calls: HashMap<Rc<str>, usize>,
     /// What is being evaluated, to show the way round a cycle.
     running: Vec<(String, Span)>,
     /// Calls that are being inlined.
@@ -113,7 +133,7 @@ pub(crate) struct Elaborator<'m> {
 }
 
 impl<'m> Elaborator<'m> {
-    fn new(modules: &'m Modules) -> Elaborator<'m> {
+    fn new(modules: &'m Modules, overrides: &Overrides) -> Elaborator<'m> {
         let mut chain = vec![modules.root];
         while let Some(base) = chain.last().and_then(|last| modules.base.get(last)) {
             if chain.contains(base) {
@@ -134,6 +154,11 @@ impl<'m> Elaborator<'m> {
             spec: Spec { name, ..Spec::default() },
             faults: Vec::new(),
             members: HashMap::new(),
+            training: overrides.training,
+            batch: overrides.batch,
+            weight_paths: HashMap::new(),
+            buffer_paths: HashMap::new(),
+            idle_calls: HashMap::new(),
             running: Vec::new(),
             calls: Vec::new(),
             origins: HashMap::new(),
@@ -169,18 +194,20 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn finish(mut self, variants: &[String], asked: &'m [Asked]) -> (Option<Spec>, Vec<Fault>) {
-        self.settle(variants, asked);
+    fn finish(mut self, overrides: &Overrides, asked: &'m [Asked]) -> (Option<Spec>, Vec<Fault>) {
+        self.settle(&overrides.variants, asked);
         if self.faults.is_empty() {
             self.run();
+            self.want(&overrides.wanted);
         }
         self.check_terms();
         let mut faults = Vec::new();
-        for fault in self.faults {
+        for fault in std::mem::take(&mut self.faults) {
             if !faults.contains(&fault) {
                 faults.push(fault);
             }
         }
+        self.sort_weights();
         self.spec.terms = self.store.terms;
         let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
         (sound.then_some(self.spec), faults)

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::Elaborator;
-use super::value::{Abort, Def, Found, Memo, Outcome, Scene, Scope, Value};
+use super::value::{Abort, Def, Found, Memo, Outcome, Recipe, Scene, Scope, Value};
 use crate::fault::Fault;
 use crate::modules::{ItemId, ModuleId};
 use crate::source::Span;
-use crate::spec::Part;
+use crate::spec::{self, Part};
 use crate::syntax::{Expr, ExprKind, Family, ItemKind, Name, Path, Statement, StatementKind};
 
 /// What a name stands for, not yet evaluated.
@@ -73,7 +73,9 @@ impl<'m> Elaborator<'m> {
         }
         let value = match name {
             "true" => Value::Bool(true),
-            "false" | "training" => Value::Bool(false),
+            "false" => Value::Bool(false),
+            "training" => Value::Bool(self.training),
+            "step" => Value::Tensor(self.elapsed(spec::Unit::Steps)),
             "none" => Value::None,
             "infinity" => Value::Number(super::number::Number::Real(f64::INFINITY)),
             _ => return None,
@@ -107,7 +109,7 @@ impl<'m> Elaborator<'m> {
         match &modules.item(*first).kind {
             ItemKind::Fn(function) => Ok(Value::Function(function, first.module)),
             ItemKind::Param(param) => self.param(first.module, param),
-            ItemKind::Net(_) | ItemKind::Model(_) => Err(self.pend("nets", span)),
+            ItemKind::Net(net) => Ok(Value::Net(Rc::new(Recipe { net, module: first.module, given: Vec::new() }))),
             ItemKind::Train(_) => Err(self.pend("training phases", span)),
             ItemKind::Eval(eval) => {
                 let scope = self.module_scope(first.module);
@@ -138,6 +140,7 @@ impl<'m> Elaborator<'m> {
                 ItemKind::Solve(solve) => cases.push(Def::Solve(solve)),
                 ItemKind::Scene(name, statements) => cases.push(Def::Scene(name, statements)),
                 ItemKind::Perturb(perturb) => cases.push(Def::Perturb(perturb)),
+                ItemKind::Model(model) => cases.push(Def::Model(model)),
                 _ => {}
             }
         }
@@ -220,6 +223,7 @@ impl<'m> Elaborator<'m> {
     fn define(&mut self, case: &Def<'m>, scope: &Rc<Scope<'m>>, at: usize, shown: &str) -> Outcome<'m> {
         match case {
             Def::Let(binding) => {
+                let scope = &self.named_scope(scope, &binding.binder.name.text, shown);
                 let value = self.eval(&binding.value, scope)?;
                 match &binding.ty {
                     Some(ty) => self.conform(ty, value, scope, binding.value.span, &binding.binder.name),
@@ -227,16 +231,29 @@ impl<'m> Elaborator<'m> {
                 }
             }
             Def::Data(binding) => self.data_item(binding, scope),
-            Def::Layer(binding) => self.layer(binding, scope),
+            Def::Layer(binding) => {
+                let scope = self.named_scope(scope, &binding.binder.name.text, shown);
+                self.layer(binding, &scope)
+            }
             Def::Draw(draw, number) => self.draw(draw, *number, scope, shown),
             Def::Solve(solve) => self.solve(solve, scope, at),
             Def::Scene(name, statements) => Ok(self.scene(name, statements, scope)),
             Def::Perturb(perturb) => self.perturb(perturb, scope, shown),
+            Def::Model(model) => self.model(model, scope, shown),
+            Def::Part(binders, number, net) => self.part(&binders[*number].name, net, scope, shown),
+            Def::Weight(stored) => self.weight(stored, scope),
+            Def::State(stored) => self.state(stored, scope),
             Def::Slot(statement) => match &statement.kind {
                 StatementKind::Slot(_, _, value) => self.eval(value, scope),
                 _ => Err(Abort::Faulted),
             },
         }
+    }
+
+    /// Where a definition is evaluated: calls in it are known by its name.
+    fn named_scope(&self, scope: &Rc<Scope<'m>>, name: &str, shown: &str) -> Rc<Scope<'m>> {
+        let path = if shown.is_empty() { name.to_string() } else { format!("{name}[{shown}]") };
+        Rc::new(scope.inside(&path, Vec::new(), Vec::new()))
     }
 
     /// `value.name`.
@@ -250,6 +267,7 @@ impl<'m> Elaborator<'m> {
                 }
             },
             Value::Data(number, part) => self.data_field(*number, *part, name, span),
+            Value::Instance(instance) => self.part_of(&instance.clone(), name, span),
             Value::Solved(solve, member) => self.solved_field(*solve, *member, name, span),
             Value::Scene(scene) => match scene.field(&name.text) {
                 Some(own) => self.scene_field(&scene.clone(), own, span),

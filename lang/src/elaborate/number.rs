@@ -17,6 +17,13 @@ pub enum Number {
 }
 
 impl Number {
+    /// Nought.
+    pub const ZERO: Number = Number::Exact(Ratio::new_raw(0, 1));
+    /// One.
+    pub const ONE: Number = Number::Exact(Ratio::new_raw(1, 1));
+    /// A half.
+    pub const HALF: Number = Number::Exact(Ratio::new_raw(1, 2));
+
     /// A whole number.
     pub fn whole(value: i64) -> Number {
         Number::Exact(Ratio::from_integer(value.into()))

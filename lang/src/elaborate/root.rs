@@ -58,10 +58,7 @@ impl<'m> Elaborator<'m> {
             ItemKind::Solve(solve) => vec![Def::Solve(solve)],
             ItemKind::Scene(name, statements) => vec![Def::Scene(name, statements)],
             ItemKind::Perturb(perturb) => vec![Def::Perturb(perturb)],
-            ItemKind::Model(model) => {
-                self.pend("nets", model.binder.name.span);
-                return;
-            }
+            ItemKind::Model(model) => vec![Def::Model(model)],
             ItemKind::Train(train) => {
                 self.pend("training phases", train.binder.name.span);
                 return;

@@ -4,12 +4,10 @@ use std::rc::Rc;
 
 use super::Elaborator;
 use super::names::{definitions, found_in};
-use super::number::Number;
-use super::value::{Abort, Def, Memo, Origin, Origins, Outcome, Scene, Scope, Value};
-use crate::fault::Fault;
+use super::value::{Abort, Def, Memo, Origins, Outcome, Scene, Scope, Value};
 use crate::source::Span;
-use crate::spec::{self, Distribution, Element, Prim};
-use crate::syntax::{Binding, Draw, Entry, Expr, ExprKind, Family, Name, Per, Perturb, Statement, StatementKind};
+use crate::spec::{Element, Prim};
+use crate::syntax::{Binding, Family, Name, Perturb, Statement, StatementKind};
 
 impl<'m> Elaborator<'m> {
     /// `scene world { .. }`.
@@ -94,6 +92,8 @@ impl<'m> Elaborator<'m> {
                 continue;
             }
             let Some(scope) = self.slot_scope(binder.family.as_ref(), index, &scene.scope)? else { continue };
+            let path = fields.iter().fold(binder.name.text.clone(), |path, field| format!("{path}.{}", field.text));
+            let scope = Rc::new(scope.inside(&path, Vec::new(), Vec::new()));
             let new = self.eval(written, &scope)?;
             value = Some(match fields.as_slice() {
                 [] => new,
@@ -171,63 +171,5 @@ impl<'m> Elaborator<'m> {
             }
         }
         Ok(Value::List(self.all(layers)?.into()))
-    }
-
-    /// `draw z ~ normal[feature: 64]`.
-    pub fn draw(&mut self, draw: &'m Draw, number: usize, scope: &Rc<Scope<'m>>, shown: &str) -> Outcome<'m> {
-        let binder = &draw.binders[number];
-        let dot = if scope.path.is_empty() { "" } else { "." };
-        let index = if shown.is_empty() { String::new() } else { format!("[{shown}]") };
-        let path = format!("{}{dot}{}{index}", scope.path, binder.name.text);
-        match self.drawn(draw, &path, scope, binder.name.span) {
-            Err(Abort::Pending(origins)) => {
-                let own = Origin::Draw(path, binder.name.span);
-                Err(Abort::Pending(Rc::new(origins.iter().cloned().chain([own]).collect())))
-            }
-            outcome => outcome,
-        }
-    }
-
-    fn drawn(&mut self, draw: &'m Draw, path: &str, scope: &Rc<Scope<'m>>, span: Span) -> Outcome<'m> {
-        if draw.per.is_some_and(|per| per != Per::Sample) {
-            return Err(self.pend("draws shared by a batch", draw.from.span));
-        }
-        let (distribution, entries): (&'m Expr, &'m [Entry]) = match &*draw.from.kind {
-            ExprKind::Bracket(distribution, entries) => (distribution, entries),
-            _ => (&draw.from, &[]),
-        };
-        let (word, arguments): (&'m Expr, _) = match &*distribution.kind {
-            ExprKind::Call(word, arguments) => (word, arguments.as_slice()),
-            _ => (distribution, &[][..]),
-        };
-        let text = match &*word.kind {
-            ExprKind::Path(path) if path.segments.len() == 1 => path.segments[0].text.as_str(),
-            _ => "",
-        };
-        let (from, element, defaults): (_, _, &[i64]) = match text {
-            "normal" => (Distribution::Normal, Element::Real, &[0, 1]),
-            "uniform" => (Distribution::Uniform, Element::Real, &[0, 1]),
-            "bernoulli" => (Distribution::Bernoulli, Element::Bool, &[1]),
-            "integers" => (Distribution::Integers, Element::Int, &[0, 2]),
-            "sphere" => (Distribution::Sphere, Element::Real, &[]),
-            _ => return Err(self.pend("this distribution", draw.from.span)),
-        };
-        let mut axes = Vec::new();
-        for entry in entries {
-            let Entry::Axis(name, size) = entry else {
-                let fault = Fault::error("axis-mismatch", "a draw's axes are written with their sizes", draw.from.span, "here");
-                return Err(self.fault(fault.help("Write `normal[feature: 64]`.")));
-            };
-            axes.push((self.axis(name)?, self.length(size, scope)?));
-        }
-        let mut args = Vec::new();
-        for (place, default) in defaults.iter().enumerate() {
-            let value = match arguments.get(place) {
-                Some(argument) => (self.eval(&argument.value, scope)?, argument.value.span),
-                None => (Value::Number(Number::whole(*default)), draw.from.span),
-            };
-            args.push(self.operand(&value, &Value::None)?);
-        }
-        Ok(Value::Tensor(self.store.intern(Prim::Draw { from, path: path.to_string(), per: spec::Per::Sample }, args, element, axes, span)))
     }
 }

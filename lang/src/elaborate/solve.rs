@@ -99,7 +99,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// A next value must have the type of its state.
-    fn agree(&mut self, leaf: TermId, next: TermId, name: &'m Name, span: Span) -> Result<TermId, Abort> {
+    pub fn agree(&mut self, leaf: TermId, next: TermId, name: &'m Name, span: Span) -> Result<TermId, Abort> {
         let (ty, own) = (self.store.ty(leaf).clone(), self.store.ty(next).clone());
         let shown = (self.shown(leaf), self.shown(next));
         if own.axes.is_empty() {

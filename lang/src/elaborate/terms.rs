@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::source::Span;
-use crate::spec::{Axis, Element, Prim, Term, TermId, Terms, Type};
+use crate::spec::{Axis, Element, Per, Prim, Term, TermId, Terms, Type};
 
 /// Terms in the making.
 #[derive(Default)]
@@ -12,6 +12,8 @@ pub struct Store {
     /// All of them.
     pub terms: Terms,
     known: HashMap<u64, Vec<TermId>>,
+    /// For each term whether it differs from sample to sample.
+    sampled: Vec<bool>,
 }
 
 impl Store {
@@ -27,9 +29,21 @@ impl Store {
                 return *id;
             }
         }
+        let own = match &prim {
+            Prim::Field { .. } | Prim::State { .. } | Prim::Solved { .. } | Prim::SampleIndex => true,
+            Prim::Draw { per: Per::Sample, .. } => true,
+            Prim::Batch(_) | Prim::Average { .. } => false,
+            _ => args.iter().any(|arg| self.sampled[arg.0 as usize]),
+        };
+        self.sampled.push(own);
         let id = self.terms.push(Term { prim, args, ty, span });
         same.push(id);
         id
+    }
+
+    /// Whether a term differs from sample to sample.
+    pub fn sampled(&self, id: TermId) -> bool {
+        self.sampled[id.0 as usize]
     }
 
     /// The type of a term.
@@ -55,6 +69,9 @@ fn fingerprint(prim: &Prim, args: &[TermId], ty: &Type) -> u64 {
         Prim::Binary(op) => op.hash(&mut state),
         Prim::Pick(axis, at) | Prim::Slice(axis, at) => (axis, at).hash(&mut state),
         Prim::State { solve, member, state: number } => (solve, member, number).hash(&mut state),
+        Prim::Weight(number) | Prim::Called(number) => number.hash(&mut state),
+        Prim::Buffer { buffer, call } => (buffer, call).hash(&mut state),
+        Prim::Draw { path, .. } => path.hash(&mut state),
         _ => {}
     }
     args.hash(&mut state);

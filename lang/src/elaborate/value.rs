@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+use super::builtin::Given;
 use super::number::Number;
 use crate::modules::ModuleId;
 use crate::source::Span;
@@ -59,6 +60,12 @@ pub enum Value<'m> {
     Tensor(TermId),
     /// A function written in the language, builtin, or of the host.
     Function(&'m syntax::Fn, ModuleId),
+    /// A net, perhaps with some of what builds it.
+    Net(Rc<Recipe<'m>>),
+    /// A net that is built and has a name: a model or a part of one.
+    Instance(Rc<Instance<'m>>),
+    /// A random distribution.
+    Distribution(Rc<Distributed>),
     /// A family or recurrence whose member is still to be named.
     Family(Rc<Found<'m>>),
     /// A family of layers or fields of a scene, whose member is still to be named.
@@ -80,6 +87,40 @@ pub enum Axes {
     All,
     /// These.
     Listed(Vec<Axis>),
+}
+
+/// A net and what is given so far to build it.
+#[derive(Clone)]
+pub struct Recipe<'m> {
+    /// The net.
+    pub net: &'m syntax::Net,
+    /// Where it is written.
+    pub module: ModuleId,
+    /// The arguments of its first list.
+    pub given: Vec<(Option<&'m syntax::Name>, Given<'m>)>,
+}
+
+/// A net that is built and has a name.
+pub struct Instance<'m> {
+    /// The net.
+    pub net: &'m syntax::Net,
+    /// What the model or part is called.
+    pub name: &'m str,
+    /// Model, parts and families down to it: `critic.block.8.conv_1`.
+    pub path: Rc<str>,
+    /// What builds it, bound.
+    pub scope: Rc<Scope<'m>>,
+}
+
+/// A distribution with its parameters and the axes of what is drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distributed {
+    /// Which one.
+    pub from: spec::Distribution,
+    /// Its parameters.
+    pub args: Vec<TermId>,
+    /// `normal[feature: 64]`.
+    pub axes: Vec<(Axis, usize)>,
 }
 
 /// Definitions of one name (several for a family with cases) and the scope in which they stand.
@@ -111,6 +152,14 @@ pub enum Def<'m> {
     Perturb(&'m syntax::Perturb),
     /// A slot of a perturbation: its statement has the binder, the fields and the value.
     Slot(&'m syntax::Statement),
+    /// `model`.
+    Model(&'m syntax::Model),
+    /// The binder with this number of a `part`, and the net.
+    Part(&'m [syntax::Binder], usize, &'m syntax::Expr),
+    /// `weight`.
+    Weight(&'m syntax::Stored),
+    /// `state` of a net.
+    State(&'m syntax::Stored),
 }
 
 impl<'m> Def<'m> {
@@ -121,7 +170,9 @@ impl<'m> Def<'m> {
             Def::Draw(d, k) => d.binders[*k].family.as_ref(),
             Def::Solve(s) => s.binder.family.as_ref(),
             Def::Perturb(p) => p.binder.family.as_ref(),
-            Def::Scene(..) => None,
+            Def::Model(m) => m.binder.family.as_ref(),
+            Def::Part(binders, k, _) => binders[*k].family.as_ref(),
+            Def::Scene(..) | Def::Weight(_) | Def::State(_) => None,
             Def::Slot(s) => match &s.kind {
                 syntax::StatementKind::Slot(binder, ..) => binder.family.as_ref(),
                 _ => None,
@@ -136,6 +187,9 @@ impl<'m> Def<'m> {
             Def::Draw(d, k) => Some(&d.binders[*k].name),
             Def::Solve(s) => Some(&s.binder.name),
             Def::Perturb(p) => Some(&p.binder.name),
+            Def::Model(m) => Some(&m.binder.name),
+            Def::Part(binders, k, _) => Some(&binders[*k].name),
+            Def::Weight(stored) | Def::State(stored) => Some(&stored.name),
             Def::Scene(name, _) => Some(name),
             Def::Slot(s) => match &s.kind {
                 syntax::StatementKind::Slot(binder, ..) => Some(&binder.name),
@@ -162,8 +216,20 @@ pub struct Scope<'m> {
     pub module: ModuleId,
     /// Axes over which the present call is mapped: reductions of all axes leave them alone.
     pub carried: Vec<Axis>,
+    /// The same axes with their sizes.
+    pub folded: Vec<(Axis, usize)>,
     /// Name path of draws.
     pub path: String,
+    /// Calls that stand in the definition that is evaluated: which name was called where. Calls of one name are told apart by it.
+    pub sites: Rc<RefCell<Vec<(&'m str, Span)>>>,
+    /// Places of the calls that lead here from the spec.
+    pub order: Rc<Vec<Span>>,
+    /// Of a net's body: the path of the instance.
+    pub instance: Option<Rc<str>>,
+    /// Of the body of a net with states: number of the call in [`crate::spec::Spec::calls`].
+    pub call: Option<usize>,
+    /// The axes that `..a` of a signature stands for.
+    pub rests: RefCell<Vec<(&'m str, Vec<(Axis, usize)>)>>,
     /// Names with values.
     pub bound: RefCell<Vec<(&'m str, Value<'m>)>>,
     /// Names with definitions, evaluated when read.
@@ -181,7 +247,13 @@ impl<'m> Scope<'m> {
             parent: None,
             module,
             carried: Vec::new(),
+            folded: Vec::new(),
             path: String::new(),
+            sites: Rc::default(),
+            order: Rc::default(),
+            instance: None,
+            call: None,
+            rests: RefCell::default(),
             bound: RefCell::default(),
             defs: Vec::new(),
             memo: RefCell::default(),
@@ -191,17 +263,42 @@ impl<'m> Scope<'m> {
 
     /// A scope inside, with some names bound and others defined.
     pub fn inside(self: &Rc<Self>, path: &str, bound: Vec<(&'m str, Value<'m>)>, defs: Vec<Def<'m>>) -> Scope<'m> {
-        let dot = if self.path.is_empty() || path.is_empty() { "" } else { "." };
+        let dot = if self.path.is_empty() || path.is_empty() || path.starts_with('[') { "" } else { "." };
         Scope {
             parent: Some(self.clone()),
             module: self.module,
             carried: self.carried.clone(),
+            folded: self.folded.clone(),
             path: format!("{}{dot}{path}", self.path),
+            sites: if path.is_empty() { self.sites.clone() } else { Rc::default() },
+            order: self.order.clone(),
+            instance: self.instance.clone(),
+            call: self.call,
+            rests: RefCell::default(),
             bound: RefCell::new(bound),
             defs,
             memo: RefCell::default(),
             base: None,
         }
+    }
+
+    /// The axes that `..name` stands for.
+    pub fn rest(&self, name: &str) -> Option<Vec<(Axis, usize)>> {
+        let own = self.rests.borrow().iter().find(|(key, _)| *key == name).map(|(_, axes)| axes.clone());
+        own.or_else(|| self.parent.as_ref().and_then(|parent| parent.rest(name)))
+    }
+
+    /// The name path of a call of this name at this place: the second one in a definition is numbered.
+    pub fn site(&self, name: &'m str, span: Span) -> String {
+        let mut sites = self.sites.borrow_mut();
+        let known = sites.iter().filter(|(own, _)| *own == name).position(|(_, place)| *place == span);
+        let number = known.unwrap_or_else(|| {
+            sites.push((name, span));
+            sites.iter().filter(|(own, _)| *own == name).count() - 1
+        });
+        let dot = if self.path.is_empty() { "" } else { "." };
+        let count = if number == 0 { String::new() } else { format!("#{}", number + 1) };
+        format!("{}{dot}{name}{count}", self.path)
     }
 
     /// The value bound here or outside, without evaluating definitions; none where a definition hides it.
@@ -287,6 +384,9 @@ impl Value<'_> {
             Value::Duration(..) => "a duration".into(),
             Value::Tensor(_) => "a run-time value".into(),
             Value::Function(function, _) => format!("the function `{}`", function.name.text),
+            Value::Net(recipe) => format!("the net `{}`", recipe.net.name.text),
+            Value::Instance(instance) => format!("the net `{}`", instance.path),
+            Value::Distribution(_) => "a distribution".into(),
             Value::Family(found) => format!("the family `{}`", found.name),
             Value::Layers(_, name) => format!("the family `{name}`"),
             Value::Data(..) => "a data item".into(),

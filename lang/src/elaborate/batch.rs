@@ -1,0 +1,82 @@
+//! Values of the whole batch. A call that is mapped over axes sees one batch: the samples of the first place of them, then those of the
+//! next, as if what is mapped were joined to one long batch.
+
+use std::rc::Rc;
+
+use super::Elaborator;
+use super::builtin::Actuals;
+use super::number::Number;
+use super::value::{Abort, Axes, Outcome, Scope, Value};
+use crate::fault::Fault;
+use crate::source::Span;
+use crate::spec::{Axis, Binary, Element, Prim, TermId};
+
+impl<'m> Elaborator<'m> {
+    /// `batch(x, as: other)`.
+    pub fn batch(&mut self, actuals: &mut Actuals<'m>, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let x = actuals.value(self, &["x"], span)?;
+        let (axes, place) = actuals.axes(self, "as")?;
+        let [axis] = match &axes {
+            Axes::Listed(listed) => listed.as_slice().try_into().ok(),
+            Axes::All => None,
+        }
+        .ok_or(())
+        .or_else(|()| Err(self.expected("the name of one axis", &Value::Axes(axes.clone()), place)))?;
+        let id = self.operand(&x, &Value::None)?;
+        let size = self.batch_size(span)?;
+        if self.store.ty(id).axes.iter().any(|(own, _)| *own == axis) {
+            let message = format!("the value has the axis `{}` already", self.axis_name(axis));
+            let fault = Fault::error("axis-mismatch", message, place, "the new axis").also(x.1, self.shown(id));
+            return Err(self.fault(fault.help("`batch` makes a new axis of the samples.")));
+        }
+        Ok(Value::Tensor(self.batched(id, axis, size, span, scope)))
+    }
+
+    /// The size of the batch; where it is not known, values of the whole batch are not executed.
+    fn batch_size(&mut self, span: Span) -> Result<usize, Abort> {
+        match self.batch {
+            Some(size) => Ok(size),
+            None => Err(self.pend("values of the whole batch", span)),
+        }
+    }
+
+    /// All samples along an axis, and the places of the axes over which the call is mapped.
+    fn batched(&mut self, id: TermId, axis: Axis, size: usize, span: Span, scope: &Rc<Scope<'m>>) -> TermId {
+        let folded = scope.folded.clone();
+        let mut axes = self.store.ty(id).axes.clone();
+        axes.extend(folded.iter().filter(|(new, _)| axes.iter().all(|(own, _)| own != new)).copied().collect::<Vec<_>>());
+        let x = self.spread_to(id, axes.clone(), span);
+        let element = self.store.ty(x).element;
+        axes.push((axis, size));
+        let all = if self.store.sampled(x) {
+            self.store.intern(Prim::Batch(axis), vec![x], element, axes.clone(), span)
+        } else {
+            self.spread_to(x, axes.clone(), span)
+        };
+        if folded.is_empty() {
+            return all;
+        }
+        let merged: Vec<Axis> = folded.iter().map(|(axis, _)| *axis).chain([axis]).collect();
+        let count = folded.iter().map(|(_, size)| size).product::<usize>() * size;
+        axes.retain(|(own, _)| !merged.contains(own));
+        axes.push((axis, count));
+        self.store.intern(Prim::Merge(merged, axis), vec![all], element, axes, span)
+    }
+
+    /// `sample_index()`: my place among what `batch` puts side by side.
+    pub fn sample_index(&mut self, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let mut index = Value::Tensor(self.store.intern(Prim::SampleIndex, vec![], Element::Int, vec![], span));
+        if scope.folded.is_empty() {
+            return Ok(index);
+        }
+        let mut step = self.batch_size(span)?;
+        for (axis, size) in scope.folded.clone().into_iter().rev() {
+            let place = self.store.intern(Prim::Index(axis), vec![], Element::Int, vec![(axis, size)], span);
+            let by = Value::Number(Number::whole(step as i64));
+            let offset = self.binary(Binary::Multiply, (Value::Tensor(place), span), (by, span), span, &scope.carried)?;
+            index = self.binary(Binary::Add, (index, span), (offset, span), span, &scope.carried)?;
+            step *= size;
+        }
+        Ok(index)
+    }
+}
