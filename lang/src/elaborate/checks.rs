@@ -3,7 +3,7 @@
 use super::{Elaborator, Sink};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Binary, Prim, TermId, Unary};
+use crate::spec::{Binary, Distribution, Prim, TermId, Unary};
 
 impl Elaborator<'_> {
     /// All checks on terms.
@@ -50,17 +50,19 @@ impl Elaborator<'_> {
         false
     }
 
-    /// Draws in what a run would compute are not executed yet.
+    /// What a run would compute and is not executed there yet: draws, models, schedules, values of the batch.
     fn note_draws(&mut self) {
         let nexts = self.spec.solves.iter().flat_map(|solve| &solve.members).flat_map(|member| &member.states);
         let roots: Vec<TermId> = self.reads.iter().map(|(id, ..)| *id).chain(nexts.flat_map(|state| [state.first, state.next])).collect();
+        let mut met = vec![false; self.terms_len()];
         for root in roots {
-            let cone = self.cone(root);
-            let drawn = (0..cone.len()).find(|place| cone[*place] && matches!(self.term(*place).prim, Prim::Draw { .. }));
-            if let Some(place) = drawn {
-                let span = self.term(place).span;
-                self.pend("random draws", span);
-                return;
+            self.mark_cone(root, &mut met);
+        }
+        for place in 0..met.len() {
+            let term = self.term(place);
+            if let (true, Some(what)) = (met[place], unexecuted(&term.prim)) {
+                let span = term.span;
+                self.pend(what, span);
             }
         }
     }
@@ -150,15 +152,17 @@ impl Elaborator<'_> {
     /// The terms that a term is computed from, and itself.
     fn cone(&self, id: TermId) -> Vec<bool> {
         let mut within = vec![false; self.terms_len()];
-        within[id.0 as usize] = true;
-        for place in (0..=id.0 as usize).rev() {
-            if within[place] {
-                for arg in &self.term(place).args {
-                    within[arg.0 as usize] = true;
-                }
+        self.mark_cone(id, &mut within);
+        within
+    }
+
+    fn mark_cone(&self, id: TermId, within: &mut [bool]) {
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if !std::mem::replace(&mut within[id.0 as usize], true) {
+                open.extend(&self.store.terms.get(id).args);
             }
         }
-        within
     }
 
     /// A state that nothing reads at the end, or that no gradient moves.
@@ -265,6 +269,16 @@ fn is_label(prim: &Prim) -> bool {
     matches!(prim, Prim::Field { field, .. } if field == "label" || field == "boxes")
 }
 
+fn unexecuted(prim: &Prim) -> Option<&'static str> {
+    Some(match prim {
+        Prim::Draw { .. } => "random draws",
+        Prim::Weight(_) | Prim::Buffer { .. } => "values of models",
+        Prim::Elapsed(_) => "schedules",
+        Prim::Batch(_) | Prim::SampleIndex => "values of the whole batch",
+        _ => return None,
+    })
+}
+
 /// Whether a gradient passes to the argument at this place.
 fn passes(prim: &Prim, at: usize) -> bool {
     match prim {
@@ -284,6 +298,7 @@ fn passes(prim: &Prim, at: usize) -> bool {
         }
         Prim::Where => at > 0,
         Prim::PickAt(_) => at == 0,
+        Prim::Draw { from, .. } => matches!(from, Distribution::Normal | Distribution::Uniform),
         Prim::ArgMax(_) | Prim::Stop | Prim::Host { .. } | Prim::Average { .. } | Prim::Solved { .. } => false,
         _ => true,
     }

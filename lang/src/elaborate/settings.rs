@@ -301,6 +301,7 @@ impl<'m> Elaborator<'m> {
         Ok(match (wanted.as_str(), value) {
             ("int", Value::Number(number)) => number.integer().is_some(),
             ("real" | "schedule", Value::Number(_)) | ("bool", Value::Bool(_)) | ("list", Value::List(_)) => true,
+            ("schedule", Value::Tensor(id)) => self.store.ty(*id).axes.is_empty() && !self.store.sampled(*id),
             ("text", Value::Text(_)) | ("file" | "folder", Value::Text(_) | Value::None) | ("duration", Value::Duration(..)) => true,
             ("int" | "real" | "schedule" | "bool" | "list" | "text" | "file" | "folder" | "duration", _) => false,
             (wanted, value) => !wanted.contains('`') || matches!(value, Value::Choice(..)),
@@ -413,6 +414,7 @@ fn shown(value: &Value<'_>) -> ParamValue {
         Value::Choice(word, _) => ParamValue::Text((*word).to_string()),
         Value::List(items) => ParamValue::List(items.iter().map(shown).collect()),
         Value::None => ParamValue::None,
+        Value::Tensor(_) => ParamValue::Text("a schedule".into()),
         other => ParamValue::Text(other.describe()),
     }
 }
