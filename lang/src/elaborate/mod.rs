@@ -18,8 +18,6 @@ mod independence;
 mod maps;
 mod names;
 mod net;
-#[cfg(test)]
-mod net_tests;
 mod number;
 mod ops;
 mod origins;

@@ -1,5 +1,8 @@
 //! Nets: what builds them, the names of their parts, and their application.
 
+#[cfg(test)]
+mod tests;
+
 use std::rc::Rc;
 
 use super::Elaborator;

@@ -1,6 +1,6 @@
 //! Nets: paths, shapes, sharing, states, mapped calls, draws.
 
-use super::elaborate;
+use crate::elaborate::elaborate;
 use crate::fault::Fault;
 use crate::modules::load;
 use crate::params::Overrides;
@@ -69,7 +69,8 @@ fn count(spec: &Spec, what: impl Fn(&Prim) -> bool) -> usize {
 fn weights_are_known_by_their_paths() {
     let spec = trained(
         &pictures(
-            "use std::nn, std::vit, std::unet\nmodel critic = nn::residual(4)\nmodel seg[k in 0..2] = unet::segmenter(widths: [2, 4])\n\
+            "use std::nn, std::vit, std::unet\nmodel critic = nn::residual(4)\n\
+                model seg[k in 0..2] = unet::segmenter(widths: [2, 4])\n\
              model look = vit::attention(2)\nmodel cut = vit::patches(4, 6)\n\
              let a = critic(x)\nlet b = seg[1](x)\nlet c = look(cut(x))",
         ),
@@ -116,7 +117,8 @@ fn only_what_is_read_exists_and_a_part_can_be_applied() {
 
 #[test]
 fn states_go_on_from_call_to_call() {
-    let net = "net counter(by: real = 1)(v: real) -> real {\n    state n: real = 0\n    state fixed: [feature: 2] ~ normal\n    next n = n + by\n    return v * n + sum(fixed) }\n";
+    let net = "net counter(by: real = 1)(v: real) -> real {\n    state n: real = 0\n    state fixed: [feature: 2] ~ normal\n\
+        next n = n + by\n    return v * n + sum(fixed) }\n";
     let text = format!("{net}model c = counter()\nlet first = c(c(mean(x)))\nlet p[0] = mean(x)\nlet p[k in 1..4] = c(p[k - 1])");
     let spec = trained(&pictures(&text), &["first", "p"]);
     assert_eq!(spec.buffers.len(), 2);
@@ -205,14 +207,16 @@ fn first_values_are_draws_that_functions_can_pass_on() {
 
 #[test]
 fn operations_over_pixels_have_exact_sizes() {
-    let text = "net kernel(out: int, of: int, row: int, column: int)() -> [..a] {\n    weight w: [out: out, channel: of, row: row, column: column] ~ normal\n    return w }\n\
+    let text = "net kernel(out: int, of: int, row: int, column: int)() -> [..a] {\n\
+        weight w: [out: out, channel: of, row: row, column: column] ~ normal\n    return w }\n\
                 model k = kernel(4, 3, 3, 2)\nmodel g = kernel(6, 1, 3, 3)\nmodel t = kernel(5, 3, 4, 4)\n\
                 let a = conv2d(x, k(), stride: [2, 1], pad: [1, 0, 2, 1], dilation: [2, 3])\n\
                 let b = conv2d(x, g(), pad: 1, groups: 3, input_dilation: 2)\n\
                 let c = conv2d_transposed(x, t(), stride: 2, pad: 1, out_pad: [1, 0])\n\
                 let d = max_pool(x, [3, 2], stride: 2, pad: [1, 0])\nlet e = avg_pool(x, 3, stride: 2, pad: 1, inside: true)\n\
                 let f = adaptive_avg_pool(x, [3, 5])\nlet h = pad(x, by: [1, -2, 3, 0], with: reflect)\n\
-                let i = resize(x, to: [5, 16], by: bicubic, corners: true)\nlet j = fir(x, taps: [1, 3, 3, 1], up: 2, before: 2, after: 1)\n\
+                let i = resize(x, to: [5, 16], by: bicubic, corners: true)\n\
+                    let j = fir(x, taps: [1, 3, 3, 1], up: 2, before: 2, after: 1)\n\
                 let l = strided(roll(reverse(x, along: width), by: -3, along: [height, width]), by: 3, along: height)\n\
                 let m = dot(mean(x, over: [height, width]), index(feature: 2), over: [])\n\
                 let n = conv2d(stack([x, x], as: kind), k())";
@@ -231,7 +235,8 @@ fn mistakes_in_nets_are_pointed_at() {
         "let y = pad(x, by: 8, with: reflect)",
         "let y = max_pool(x, 9)",
         "let y = conv2d(x, spread(1, out: 2, channel: 2, row: 3, column: 3))",
-        "net odd()(v: [channel, height, width]) -> [channel, height, width] {\n    state s: [channel] = 0\n    next s = mean(v, over: [height, width])\n    return v - s }\nmodel m = odd()\nlet y = m(x)",
+        "net odd()(v: [channel, height, width]) -> [channel, height, width] {\n    state s: [channel] = 0\n\
+            next s = mean(v, over: [height, width])\n    return v - s }\nmodel m = odd()\nlet y = m(x)",
         "net odd()(v: real) -> real {\n    state s: real = 1\n    return grad(v * s, wrt: s) }\nmodel m = odd()\nlet y = m(mean(x))",
         "let y = batch(x, as: channel)",
         "draw a ~ orthogonal[feature: 3]\nlet y = a",
