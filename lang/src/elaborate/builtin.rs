@@ -80,7 +80,6 @@ pub const WORDS: &[&str] = &[
     "roll",
     "strided",
     "fir",
-    "sample_at",
 ];
 
 /// An argument: written at the call, or a value that a pipe passes on.

@@ -27,7 +27,7 @@ impl<'m> Elaborator<'m> {
                 let whole = matches!(op, Unary::Negate | Unary::Abs) && ty.element == Element::Int;
                 let element = match op {
                     Unary::Not => Element::Bool,
-                    _ if whole => Element::Int,
+                    _ if whole || matches!(op, Unary::Floor | Unary::Round) => Element::Int,
                     _ => Element::Real,
                 };
                 Ok(Value::Tensor(self.store.intern(Prim::Unary(op), vec![x], element, ty.axes, span)))
