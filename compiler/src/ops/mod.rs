@@ -203,6 +203,7 @@ table! {
     max: Max;
     min: Min;
     arg_max: ArgMax;
+    order: Order;
     dot: Dot;
     expand: Expand;
     reshape: Reshape;
