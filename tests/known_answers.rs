@@ -212,6 +212,17 @@ fn exact_gelu() {
     agrees("gelu", &found["y"], &[-0.0455003, -0.154269, 0.185373, 1.624239]);
 }
 
+#[test]
+fn an_order_sorts() {
+    let text = "net holder()(at: int) -> [place: 2, feature: 4] { weight v: [place: 2, feature: 4] = 0 return v }
+        model given = holder()
+        let x = given(0)
+        let y = x[feature: order(x, along: feature)[feature -> key]]";
+    let data = vec![3.0, -1.0, 2.0, 0.5, 7.0, 9.0, 8.0, -2.0];
+    let found = Lab::new(text, &["y"], 1, &[("given.v", data)]).run();
+    agrees("sorted", &found["y"], &[-1.0, 0.5, 2.0, 3.0, -2.0, 7.0, 8.0, 9.0]);
+}
+
 /// Gradient penalty and R1 through StyleGAN critic blocks: derivatives of the weights against central differences in f64.
 #[test]
 fn penalties_through_stylegan_critic_blocks_agree_with_finite_differences() {

@@ -53,9 +53,12 @@ pub struct Request {
 
 /// Builds the graph of named terms. Solved values and averages are inputs of it. The applications of nets with states that the terms
 /// need are made in the order of [`segc_lang::spec::Call::order`]: the first finds the state before the turn, each further one what the
-/// former leaves. Errors: what no executor runs yet; applications that need what a later one leaves; a batch of another size than the
+/// former leaves. Errors: a batch without samples; what no executor runs yet; applications that need what a later one leaves; a batch of another size than the
 /// spec was elaborated for.
 pub fn build(spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Graph, Fault> {
+    if request.batch == Some(0) {
+        return Err(no_samples(spec, roots));
+    }
     let plan = order::order(spec, roots, request.states)?;
     let mut builder = Builder { spec, batch: request.batch, plan: &plan, graph: Graph::default(), values: HashMap::new() };
     for &id in &plan.terms {
@@ -78,6 +81,18 @@ pub fn build(spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Resu
             help: Some("This is a defect of segc: please report it with the spec.".into()),
         }),
         None => Ok(builder.graph),
+    }
+}
+
+/// Means over a batch of none would be NaN.
+fn no_samples(spec: &Spec, roots: &[(String, TermId)]) -> Fault {
+    let place = roots.first().map(|(_, id)| spec.terms.get(*id).span);
+    Fault {
+        code: "bad-size",
+        severity: segc_lang::fault::Severity::Error,
+        message: "a batch has no samples".into(),
+        labels: place.map(|span| (span, "this would be computed for none".into())).into_iter().collect(),
+        help: Some("Ask for at least one sample.".into()),
     }
 }
 

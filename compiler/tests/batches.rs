@@ -328,6 +328,8 @@ fn the_door_of_the_batch() {
     assert_eq!(made[5].shape, [2, 4, 5, BATCH]);
     let wrong = build(&text.0, &[("x".into(), all)], &Request { batch: Some(2), states: false });
     assert!(wrong.is_err_and(|fault| fault.message.contains("2 samples")));
+    let none = build(&text.0, &[("x".into(), total)], &Request { batch: Some(0), states: false });
+    assert!(none.is_err_and(|fault| fault.message == "a batch has no samples"));
 }
 
 #[test]

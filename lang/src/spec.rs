@@ -256,6 +256,8 @@ pub enum Prim {
     Reduce(Reduction, Vec<Axis>),
     /// `args: [x]`; place of the first largest along the axis, as int.
     ArgMax(Axis),
+    /// `args: [x]`; places of the elements along the axis from the smallest to the largest, as int.
+    Order(Axis),
     /// `args: [a, b]`: shared axes align, those listed are summed over.
     Dot(Vec<Axis>),
     /// `0, 1, .., size - 1` along an axis, as int.

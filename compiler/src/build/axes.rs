@@ -14,6 +14,7 @@ impl Builder<'_> {
         match &term.prim {
             Prim::Reduce(kind, axes) => self.reduce(*kind, axes, term),
             Prim::ArgMax(axis) => self.without(*axis, term, |axis| Arc::new(ops::ArgMax { axis })),
+            Prim::Order(axis) => self.resized(*axis, term, |axis, _, _| Arc::new(ops::Order { axis })),
             Prim::Pick(axis, at) => self.without(*axis, term, |axis| Arc::new(ops::Pick { axis, at: *at })),
             Prim::Index(axis) => {
                 let dims: Vec<_> = named(&term.ty).filter(|(dim, _)| *dim == Dim::Axis(*axis)).collect();

@@ -101,6 +101,20 @@ impl<'m> Elaborator<'m> {
         Ok(Value::Tensor(self.store.intern(Prim::ArgMax(*axis), vec![id], Element::Int, left, span)))
     }
 
+    /// `order(x, along:)`.
+    pub fn order(&mut self, actuals: &mut Actuals<'m>, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
+        let x = actuals.value(self, &["x"], span)?;
+        let along = actuals.axes(self, "along")?;
+        let id = self.operand(&x, &Value::None)?;
+        let axes = self.axes_of(id, &along.0, (x.1, along.1), &scope.carried)?;
+        let [axis] = axes.as_slice() else {
+            let fault = Fault::error("axis-mismatch", "`order` goes along one axis", along.1, format!("{} axes", axes.len()));
+            return Err(self.fault(fault.also(x.1, self.shown(id))));
+        };
+        let own = self.store.ty(id).axes.clone();
+        Ok(Value::Tensor(self.store.intern(Prim::Order(*axis), vec![id], Element::Int, own, span)))
+    }
+
     fn without(&self, id: TermId, axes: &[Axis]) -> Vec<(Axis, usize)> {
         self.store.ty(id).axes.iter().filter(|(axis, _)| !axes.contains(axis)).copied().collect()
     }

@@ -70,6 +70,7 @@ pub const WORDS: &[&str] = &[
     "permutation",
     "sphere",
     "orthogonal",
+    "order",
     "conv2d",
     "conv2d_transposed",
     "max_pool",
@@ -257,6 +258,7 @@ impl<'m> Elaborator<'m> {
             "avg_pool" => self.avg_pool(actuals, span),
             "adaptive_avg_pool" => self.adaptive_avg_pool(actuals, span),
             "pad" => self.pad(actuals, span),
+            "order" => self.order(actuals, span, scope),
             "reverse" | "roll" | "strided" => self.rearrange(name, actuals, span, scope),
             "fir" => self.fir(actuals, span, scope),
             "normal" | "uniform" | "bernoulli" | "integers" | "beta" | "permutation" | "sphere" | "orthogonal" => {

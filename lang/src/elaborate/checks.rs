@@ -299,7 +299,7 @@ fn passes(prim: &Prim, at: usize) -> bool {
         Prim::Where => at > 0,
         Prim::PickAt(_) => at == 0,
         Prim::Draw { from, .. } => matches!(from, Distribution::Normal | Distribution::Uniform),
-        Prim::ArgMax(_) | Prim::Stop | Prim::Host { .. } | Prim::Average { .. } | Prim::Solved { .. } => false,
+        Prim::ArgMax(_) | Prim::Order(_) | Prim::Stop | Prim::Host { .. } | Prim::Average { .. } | Prim::Solved { .. } => false,
         _ => true,
     }
 }
@@ -308,7 +308,7 @@ fn why(prim: &Prim) -> &'static str {
     match prim {
         Prim::Stop => "`stop` lets no gradient through",
         Prim::Unary(Unary::Floor | Unary::Round) => "rounding has slope zero",
-        Prim::ArgMax(_) => "a place has no slope",
+        Prim::ArgMax(_) | Prim::Order(_) => "a place has no slope",
         Prim::Host { .. } => "an algorithm of the host has no gradient",
         Prim::Average { .. } | Prim::Solved { .. } => "no gradient passes through what is computed beforehand",
         _ => "a comparison has slope zero",

@@ -166,6 +166,7 @@ fn shown_term(spec: &Spec, term: TermId) -> String {
             format!("{how} over {}", names(spec, axes))
         }
         Prim::ArgMax(axis) => format!("argmax over {}", name(spec, *axis)),
+        Prim::Order(axis) => format!("order along {}", name(spec, *axis)),
         Prim::Dot(axes) => format!("dot over {}", names(spec, axes)),
         Prim::Index(axis) => format!("index {}", name(spec, *axis)),
         Prim::Spread => "spread".into(),
