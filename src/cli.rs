@@ -149,6 +149,9 @@ pub enum DeviceName {
     Cpu,
     /// The slow definitions in double precision.
     Reference,
+    /// The crate dfdx with its own derivatives: a slow second opinion.
+    #[cfg(feature = "dfdx")]
+    Dfdx,
 }
 
 /// Stages of `segc show`, in the order in which a spec goes through them.

@@ -40,7 +40,7 @@ pub fn derivative(graph: &mut Graph, y: NodeId, x: NodeId) -> NodeId {
 }
 
 /// Which nodes lie on a way from `x` to `y`, both included.
-fn between(graph: &Graph, y: NodeId, x: NodeId) -> Vec<bool> {
+pub fn between(graph: &Graph, y: NodeId, x: NodeId) -> Vec<bool> {
     let mut from_x = vec![false; graph.len()];
     from_x[x.index()] = true;
     for id in graph.ids().skip(x.index() + 1) {

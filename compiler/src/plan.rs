@@ -31,6 +31,9 @@ pub struct Program {
     pub outputs: Vec<(String, Place, Shape)>,
     /// The graph that it came from, for executors that run the graph itself.
     pub graph: crate::Graph,
+    /// The same computation before `grad` nodes were expanded, with the same inputs and outputs, for executors that differentiate by
+    /// themselves.
+    pub forward: crate::Graph,
 }
 
 /// What a run of a program costs.
@@ -48,9 +51,9 @@ pub struct Cost {
 
 /// Compiles named terms of a spec: all stages after `elaborate`.
 pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused: bool) -> Result<Program, Fault> {
-    let graph = crate::build(spec, roots, request)?;
-    let graph = crate::simplify(&crate::differentiate(&graph));
-    Ok(plan(&crate::fuse(&graph, fused)))
+    let forward = crate::build(spec, roots, request)?;
+    let graph = crate::simplify(&crate::differentiate(&forward));
+    Ok(Program { forward, ..plan(&crate::fuse(&graph, fused)) })
 }
 
 /// Places the buffers.
@@ -95,6 +98,7 @@ pub fn plan(kernels: &Kernels) -> Program {
         arena,
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), place(*id), graph.shape(*id).to_vec())).collect(),
         graph: graph.clone(),
+        forward: graph.clone(),
     }
 }
 

@@ -143,16 +143,12 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize) ->
         let (line, _) = sources_of_places.line_column(*place);
         format!("Ground truth does more than measure: `oracle` in {}, line {line}.", sources_of_places.get(place.source).name)
     });
-    let device = match args.on {
-        DeviceName::Cpu => "cpu",
-        DeviceName::Reference => "reference",
-    };
     let identity = Identity {
         name: ready.spec.name.clone(),
         sources: sources.collect(),
         params: ready.spec.params.clone(),
         seed: args.seed,
-        device: device.into(),
+        device: on(args.on).device().name().into(),
     };
     About { identity, variants, threads, remarks: oracles.collect() }
 }
@@ -161,6 +157,8 @@ fn on(name: DeviceName) -> On {
     match name {
         DeviceName::Cpu => On::Cpu,
         DeviceName::Reference => On::Reference,
+        #[cfg(feature = "dfdx")]
+        DeviceName::Dfdx => On::Dfdx,
     }
 }
 

@@ -2,6 +2,7 @@
 //! ordinary ops, so that derivatives of derivatives come by themselves), lowering, naive f64 definition and samples.
 
 mod elementwise;
+mod exactness;
 mod extreme;
 
 use std::fmt::Debug;
@@ -229,6 +230,7 @@ table! {
 }
 
 pub use conv2d::adjoint;
+pub use exactness::Exactness;
 pub use random::{elements, stream};
 
 /// The one shape that all operands have.

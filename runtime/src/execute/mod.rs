@@ -1,19 +1,24 @@
 //! Executors: a `Program` is prepared once and run on many samples, one sample per run, from several threads at a time.
 
 mod cpu;
+#[cfg(feature = "dfdx")]
+pub mod dfdx;
 mod reference;
 
 use segc_compiler::Program;
 
+use crate::outcome::RunError;
 pub use cpu::Cpu;
+#[cfg(feature = "dfdx")]
+pub use dfdx::Dfdx;
 pub use reference::Reference;
 
 /// Something that runs programs.
 pub trait Device: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
-    /// Makes a program ready to run. Errors: an algorithm of the host that does not exist.
-    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, String>;
+    /// Makes a program ready to run. Errors: an algorithm of the host that does not exist, an op that the device cannot run.
+    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError>;
 }
 
 /// A program that is ready to run.

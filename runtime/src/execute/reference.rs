@@ -7,6 +7,7 @@ use segc_compiler::{Graph, Program};
 
 use super::{Device, Executable, Scratch};
 use crate::host::{Array, algorithm};
+use crate::outcome::RunError;
 
 /// Runs graphs by definition.
 pub struct Reference;
@@ -20,7 +21,7 @@ impl Device for Reference {
         "reference"
     }
 
-    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, String> {
+    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         Ok(Box::new(Prepared { program }))
     }
 }

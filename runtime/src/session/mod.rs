@@ -40,6 +40,9 @@ pub enum On {
     Cpu,
     /// The naive definitions, in f64.
     Reference,
+    /// dfdx, which also differentiates.
+    #[cfg(feature = "dfdx")]
+    Dfdx,
 }
 
 impl On {
@@ -49,6 +52,8 @@ impl On {
         match self {
             On::Cpu => CPU.get_or_init(Cpu::default),
             On::Reference => &Reference,
+            #[cfg(feature = "dfdx")]
+            On::Dfdx => &crate::execute::Dfdx,
         }
     }
 }

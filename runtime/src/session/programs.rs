@@ -150,7 +150,7 @@ impl Compiler<'_> {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let ready: Arc<dyn Executable> = self.options.on.device().prepare(program).map_err(RunError::Usage)?.into();
+        let ready: Arc<dyn Executable> = self.options.on.device().prepare(program)?.into();
         self.known.insert(key, ready.clone());
         Ok(ready)
     }

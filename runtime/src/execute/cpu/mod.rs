@@ -15,6 +15,7 @@ use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place};
 
 use super::{Device, Executable, Lines, Scratch};
+use crate::outcome::RunError;
 use alone::{Alone, Hands, Memory};
 use prepare::TileLoop;
 use team::Team;
@@ -50,13 +51,13 @@ impl Device for Cpu {
         "cpu"
     }
 
-    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, String> {
+    fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         let arch = pulp::Arch::new();
         let ready = |kernel: &Kernel| match kernel {
             Kernel::Loop(body) => Ok(Ready::Loop(TileLoop::new(body))),
             Kernel::Whole(whole) => Ok(Ready::Alone(Alone::new(whole, arch)?)),
         };
-        let kernels = program.kernels.iter().map(ready).collect::<Result<_, String>>()?;
+        let kernels = program.kernels.iter().map(ready).collect::<Result<_, String>>().map_err(RunError::Usage)?;
         Ok(Box::new(Prepared { kernels, program, arch, team: self.team.clone() }))
     }
 }
