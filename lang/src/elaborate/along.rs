@@ -284,6 +284,7 @@ impl<'m> Elaborator<'m> {
         if stacked {
             return self.stack(ids, *axis, (xs.1, place), span, &scope.carried);
         }
+        let ids = self.level(ids, *axis, &scope.carried, span);
         self.concat(ids, *axis, (xs.1, place), span)
     }
 
@@ -317,6 +318,21 @@ impl<'m> Elaborator<'m> {
         let mut all = axes;
         all.push((axis, ids.len()));
         Ok(Value::Tensor(self.store.intern(Prim::Stack(axis), ids, element, all, span)))
+    }
+
+    /// Values that lack an axis over which the call is mapped are repeated along it, where another one has it.
+    fn level(&mut self, ids: Vec<TermId>, axis: Axis, carried: &[Axis], span: Span) -> Vec<TermId> {
+        let mut mapped: Vec<(Axis, usize)> = ids.iter().flat_map(|id| self.store.ty(*id).axes.clone()).collect();
+        mapped.retain(|(own, _)| *own != axis && carried.contains(own));
+        mapped.sort();
+        mapped.dedup_by_key(|(own, _)| *own);
+        let mut all = Vec::new();
+        for id in ids {
+            let mut axes = self.store.ty(id).axes.clone();
+            axes.extend(mapped.iter().filter(|(new, _)| axes.iter().all(|(own, _)| own != new)).copied().collect::<Vec<_>>());
+            all.push(self.spread_to(id, axes, span));
+        }
+        all
     }
 
     fn concat(&mut self, ids: Vec<TermId>, axis: Axis, places: (Span, Span), span: Span) -> Outcome<'m> {

@@ -16,19 +16,17 @@ impl<'m> Elaborator<'m> {
     pub fn batch(&mut self, actuals: &mut Actuals<'m>, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         let x = actuals.value(self, &["x"], span)?;
         let (axes, place) = actuals.axes(self, "as")?;
-        let [axis] = match &axes {
-            Axes::Listed(listed) => listed.as_slice().try_into().ok(),
-            Axes::All => None,
-        }
-        .ok_or(())
-        .or_else(|()| Err(self.expected("the name of one axis", &Value::Axes(axes.clone()), place)))?;
+        let axis = match &axes {
+            Axes::Listed(listed) if listed.len() == 1 => listed[0],
+            _ => return Err(self.expected("the name of one axis", &Value::Axes(axes.clone()), place)),
+        };
         let id = self.operand(&x, &Value::None)?;
-        let size = self.batch_size(span)?;
         if self.store.ty(id).axes.iter().any(|(own, _)| *own == axis) {
             let message = format!("the value has the axis `{}` already", self.axis_name(axis));
             let fault = Fault::error("axis-mismatch", message, place, "the new axis").also(x.1, self.shown(id));
             return Err(self.fault(fault.help("`batch` makes a new axis of the samples.")));
         }
+        let size = self.batch_size(span)?;
         Ok(Value::Tensor(self.batched(id, axis, size, span, scope)))
     }
 

@@ -58,9 +58,9 @@ impl Elaborator<'_> {
         for root in roots {
             self.mark_cone(root, &mut met);
         }
-        for place in 0..met.len() {
+        for (place, _) in met.iter().enumerate().filter(|(_, met)| **met) {
             let term = self.term(place);
-            if let (true, Some(what)) = (met[place], unexecuted(&term.prim)) {
+            if let Some(what) = unexecuted(&term.prim) {
                 let span = term.span;
                 self.pend(what, span);
             }

@@ -19,6 +19,7 @@ mod maps;
 mod names;
 mod net;
 mod number;
+mod official;
 mod ops;
 mod origins;
 mod pixels;
@@ -197,6 +198,7 @@ impl<'m> Elaborator<'m> {
         if self.faults.is_empty() {
             self.run();
             self.want(&overrides.wanted);
+            self.official_names();
         }
         self.check_terms();
         let mut faults = Vec::new();

@@ -31,7 +31,7 @@ impl Window {
 impl<'m> Elaborator<'m> {
     /// `conv2d(x, w, stride:, pad:, dilation:, input_dilation:, groups:)`.
     pub fn conv2d(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
-        let (x, w) = self.picture_and_kernel(actuals, span)?;
+        let [x, w] = self.picture_and_kernel(actuals, span)?;
         let stride = self.pair(actuals, "stride", [1, 1], 1)?;
         let pad = self.frame(actuals, "pad")?;
         let dilation = self.pair(actuals, "dilation", [1, 1], 1)?;
@@ -54,7 +54,7 @@ impl<'m> Elaborator<'m> {
 
     /// `conv2d_transposed(x, w, stride:, pad:, dilation:, out_pad:, groups:)`.
     pub fn conv2d_transposed(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
-        let (x, w) = self.picture_and_kernel(actuals, span)?;
+        let [x, w] = self.picture_and_kernel(actuals, span)?;
         let stride = self.pair(actuals, "stride", [1, 1], 1)?;
         let pad = self.frame(actuals, "pad")?;
         let dilation = self.pair(actuals, "dilation", [1, 1], 1)?;
@@ -62,7 +62,7 @@ impl<'m> Elaborator<'m> {
         let groups = self.pair(actuals, "groups", [1, 1], 1)?[0];
         let [out, channel, row, column] = self.kernel_sizes(w.0, &w.1)?;
         let own = self.length_of(x.0, "channel", x.1)?;
-        if own != channel || own % groups != 0 {
+        if own != channel || !own.is_multiple_of(groups) {
             let message = format!("a kernel for {channel} channels in {groups} groups meets {own} channels");
             let fault = Fault::error("size-mismatch", message, w.1, self.shown(w.0)).also(x.1, self.shown(x.0));
             return Err(self.fault(fault));
@@ -108,10 +108,10 @@ impl<'m> Elaborator<'m> {
         Ok(Value::Tensor(self.store.intern(Prim::MaxPool { window, stride, pad }, vec![x], Element::Real, axes, span)))
     }
 
-    fn picture_and_kernel(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Result<((TermId, Span), (TermId, Span)), Abort> {
+    fn picture_and_kernel(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Result<[(TermId, Span); 2], Abort> {
         let x = self.tensor(actuals, span)?;
         let w = actuals.value(self, &["w"], span)?;
-        Ok((x, (self.operand(&w, &Value::None)?, w.1)))
+        Ok([x, (self.operand(&w, &Value::None)?, w.1)])
     }
 
     /// The first argument, a run-time value of numbers.
@@ -207,7 +207,7 @@ impl<'m> Elaborator<'m> {
 
     fn grouped(&mut self, x: (TermId, usize, &str), w: (TermId, usize), groups: usize, places: [Span; 2]) -> Result<(), Abort> {
         let own = self.length_of(x.0, x.2, places[0])?;
-        if own == x.1 * groups && w.1 % groups == 0 {
+        if own == x.1 * groups && w.1.is_multiple_of(groups) {
             return Ok(());
         }
         let due = x.1 * groups;
@@ -217,7 +217,8 @@ impl<'m> Elaborator<'m> {
             format!("`channel` is {own} here, the kernel is for {due}")
         };
         let fault = Fault::error("size-mismatch", message, places[0], format!("this has {}", self.shown(x.0)));
-        Err(self.fault(fault.also(places[1], format!("the kernel has {}, in {groups} groups", self.shown(w.0)))))
+        let parts = if groups == 1 { String::new() } else { format!(", in {groups} groups") };
+        Err(self.fault(fault.also(places[1], format!("the kernel has {}{parts}", self.shown(w.0)))))
     }
 
     /// How many windows fit along `height` (0) or `width` (1).

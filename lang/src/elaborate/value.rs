@@ -89,6 +89,9 @@ pub enum Axes {
     Listed(Vec<Axis>),
 }
 
+/// Axes with their sizes.
+pub type SizedAxes = Vec<(Axis, usize)>;
+
 /// A net and what is given so far to build it.
 #[derive(Clone)]
 pub struct Recipe<'m> {
@@ -120,7 +123,7 @@ pub struct Distributed {
     /// Its parameters.
     pub args: Vec<TermId>,
     /// `normal[feature: 64]`.
-    pub axes: Vec<(Axis, usize)>,
+    pub axes: SizedAxes,
 }
 
 /// Definitions of one name (several for a family with cases) and the scope in which they stand.
@@ -217,7 +220,7 @@ pub struct Scope<'m> {
     /// Axes over which the present call is mapped: reductions of all axes leave them alone.
     pub carried: Vec<Axis>,
     /// The same axes with their sizes.
-    pub folded: Vec<(Axis, usize)>,
+    pub folded: SizedAxes,
     /// Name path of draws.
     pub path: String,
     /// Calls that stand in the definition that is evaluated: which name was called where. Calls of one name are told apart by it.
@@ -229,7 +232,7 @@ pub struct Scope<'m> {
     /// Of the body of a net with states: number of the call in [`crate::spec::Spec::calls`].
     pub call: Option<usize>,
     /// The axes that `..a` of a signature stands for.
-    pub rests: RefCell<Vec<(&'m str, Vec<(Axis, usize)>)>>,
+    pub rests: RefCell<Vec<(&'m str, SizedAxes)>>,
     /// Names with values.
     pub bound: RefCell<Vec<(&'m str, Value<'m>)>>,
     /// Names with definitions, evaluated when read.
@@ -283,7 +286,7 @@ impl<'m> Scope<'m> {
     }
 
     /// The axes that `..name` stands for.
-    pub fn rest(&self, name: &str) -> Option<Vec<(Axis, usize)>> {
+    pub fn rest(&self, name: &str) -> Option<SizedAxes> {
         let own = self.rests.borrow().iter().find(|(key, _)| *key == name).map(|(_, axes)| axes.clone());
         own.or_else(|| self.parent.as_ref().and_then(|parent| parent.rest(name)))
     }

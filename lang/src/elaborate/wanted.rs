@@ -24,7 +24,7 @@ impl<'m> Elaborator<'m> {
         let root = modules.root;
         let Some(resolved) = self.resolve(&self.module_scope(root), name) else {
             let known: Vec<&str> = modules.visible(root).collect();
-            let help = crate::nearest::suggestion(name, known.into_iter());
+            let help = crate::nearest::suggestion(name, known);
             let message = format!("nothing is called `{name}`, which is asked for");
             self.faults.push(Fault { code: "unknown-name", severity: Severity::Error, message, labels: Vec::new(), help });
             return Err(Abort::Faulted);

@@ -6,6 +6,7 @@ use crate::modules::load;
 use crate::params::Overrides;
 use crate::source::{LoadError, Loader};
 use crate::spec::{Axis, Distribution, Per, Prim, Spec, TermId};
+use crate::syntax::ItemKind;
 
 struct Alone;
 
@@ -146,7 +147,8 @@ fn a_let_is_placed_where_it_is_written() {
     let net = "net counter()(v: real) -> real {\n    state n: real = 0\n    next n = n + 1\n    return v * n }\n";
     let text = format!("{net}model c = counter()\nlet late = c(early)\nlet early = c(mean(x))\n");
     let spec = trained(&pictures(&text), &["late"]);
-    assert!(spec.calls[0].order > spec.calls[1].order || spec.calls[0].order < spec.calls[1].order);
+    // It is evaluated first, as the other needs it, and stands behind.
+    assert!(spec.calls[0].order > spec.calls[1].order);
 }
 
 #[test]
@@ -242,4 +244,80 @@ fn mistakes_in_nets_are_pointed_at() {
         "draw a ~ orthogonal[feature: 3]\nlet y = a",
     ];
     insta::assert_snapshot!(faults.map(said).join("\n"));
+}
+
+/// Every net of the library that has a body, built and applied.
+const APPLIED: [(&str, &str); 30] = [
+    ("nn::dense(4, norm: nn::spectral)", "(v)"),
+    ("nn::conv(4, kernel: 5, stride: 2, norm: nn::spectral)", "(x)"),
+    ("nn::plain()", "(x)"),
+    ("nn::spectral()", "(spread(index(out: 3), feature: 4))"),
+    ("nn::instance_norm(affine: false)", "(x)"),
+    ("nn::layer_norm()", "(v)"),
+    ("nn::batch_norm()", "(x)"),
+    ("nn::residual(4)", "(x)"),
+    ("nn::self_attention()", "(wide)"),
+    ("stylegan::dense(4)", "(v)"),
+    ("stylegan::conv(4)", "(x)"),
+    ("stylegan::adain()", "(x, v)"),
+    ("stylegan::noise()", "(x, x[channel: 0])"),
+    ("stylegan::style_block(4, first: false, fused: true)", "(x, spread(v, place: 2))"),
+    ("stylegan::mapping_net(2)", "(v)"),
+    ("stylegan::synthesis_net(3, 16, from: 8, widest: 4)", "(spread(v, place: 2, level: 3), fade: 1/2)"),
+    ("stylegan::generator(4, 16, widest: 4)", "(v)"),
+    ("stylegan::critic_block(4)", "(x)"),
+    ("stylegan::critic(16, widest: 4)", "(stack([grow(x), 1 - grow(x)], as: kind)).score"),
+    ("stylegan2::modulated(4)", "(x, v)"),
+    ("unet::two(4)", "(x)"),
+    ("unet::segmenter()", "(x[height: 0..7])"),
+    ("vit::patches(4, 6)", "(x)"),
+    ("vit::attention(2)", "(tokens)"),
+    ("vit::block(2)", "(tokens)"),
+    ("redo::by_latent(normal(0, 1))", "(x, v)"),
+    ("redo::up(4, init: none)", "(x, grow(x)[channel: 0], v)"),
+    ("redo::region_generator(top: 16, base: 8, attend: true, init: orthogonal(gain: 0.8))", "(grow(x)[channel: 0], v)"),
+    ("redo::down(4, first: true)", "(x)"),
+    ("adamw(ramp(0, 1, over: 10 steps))", "(step, 2 * step)"),
+];
+
+#[test]
+fn every_net_of_the_library_can_be_applied() {
+    let modules = ["nn", "stylegan", "stylegan2", "unet", "vit", "redo"].map(|name| format!("std::{name}")).join(", ");
+    for (net, application) in APPLIED {
+        let text = format!(
+            "use {modules}\nlet v = mean(x, over: [height, width])[channel -> feature]\nlet wide = concat([x, x, x, x, x, x[channel: 0..1]], along: channel)\n\
+             let tokens = wide[channel: 0..4, (height, width) -> token, channel -> feature]\nmodel m = {net}\nlet y = m{application}"
+        );
+        let spec = trained(&pictures(&text), &["y"]);
+        assert!(!spec.wanted.is_empty(), "{net}");
+    }
+}
+
+#[test]
+fn no_net_of_the_library_is_forgotten() {
+    let uses = crate::library::names().map(|name| format!("use std::{name}\n")).collect::<String>();
+    let (modules, faults) = load("try.seg", &uses, &Alone);
+    assert_eq!(faults, []);
+    for module in &modules.list {
+        for item in &module.file.items {
+            let ItemKind::Net(net) = &item.kind else { continue };
+            let name = &net.name.text;
+            let known = ["sgd", "adam"].contains(&name.as_str()) || APPLIED.iter().any(|(own, _)| own.contains(&format!("{name}(")));
+            assert!(net.body.is_none() || known, "{name} of {} is not applied", module.name);
+        }
+    }
+}
+
+#[test]
+fn official_names_are_paths() {
+    let text = "names ours {\n    \"a.{i}.w\" : block[i].attend.w\n    \"cls\" : first [one: 1, (token: 1, feature)]\n}\n";
+    let spec = trained(&pictures(text), &[]);
+    let [(name, lines)] = spec.names.as_slice() else { panic!("{:?}", spec.names) };
+    assert_eq!((name.as_str(), lines[0].path.as_str(), lines[0].layout.len()), ("ours", "block.{i}.attend.w", 0));
+    let shown: Vec<_> = lines[1]
+        .layout
+        .iter()
+        .map(|group| group.iter().map(|(axis, size)| format!("{}{size:?}", spec.axes[usize::from(axis.0)])).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(shown, ["oneSome(1)", "tokenSome(1) featureNone"]);
 }
