@@ -247,7 +247,7 @@ fn mistakes_in_nets_are_pointed_at() {
 }
 
 /// Every net of the library that has a body, built and applied.
-const APPLIED: [(&str, &str); 30] = [
+const APPLIED: [(&str, &str); 57] = [
     ("nn::dense(4, norm: nn::spectral)", "(v)"),
     ("nn::conv(4, kernel: 5, stride: 2, norm: nn::spectral)", "(x)"),
     ("nn::plain()", "(x)"),
@@ -277,12 +277,40 @@ const APPLIED: [(&str, &str); 30] = [
     ("redo::up(4, init: none)", "(x, grow(x)[channel: 0], v)"),
     ("redo::region_generator(top: 16, base: 8, attend: true, init: orthogonal(gain: 0.8))", "(grow(x)[channel: 0], v)"),
     ("redo::down(4, first: true)", "(x)"),
+    ("nn::conv_transposed(4)", "(x)"),
+    ("nn::group_norm(2)", "(wide)"),
+    ("nn::pyramid_pooling(4, 2)", "(x)"),
+    ("stylegan1::mapping(2)", "(v)"),
+    ("stylegan1::epilogue()", "(x, x[channel: 0], v)"),
+    ("stylegan1::block(4)", "(x, v, grow(x)[channel: 0..2, channel -> place])"),
+    ("stylegan1::critic_block(4)", "(x)"),
+    ("stylegan1::critic_end(1, 4)", "(stack([x, 1 - x], as: kind))"),
+    ("stylegan2::epilogue()", "(x, x[channel: 0])"),
+    ("stylegan2::block(4)", "(x, v, x, grow(x)[channel: 0..2, channel -> place])"),
+    ("stylegan2::critic_block(4)", "(x)"),
+    ("stylegan2::smaller(4)", "(x)"),
+    ("unet::rise(4, how: bilinear)", "(x)"),
+    ("unet::body([2, 4], how: transposed)", "(x)"),
+    ("vit::trunk(2, 2)", "(tokens)"),
+    ("vit::painter(4, 1, 2, pixels: 3)", "(tokens, tokens[token: 1..64, feature: 0])"),
+    ("resnet::basic(4, stride: 2)", "(x)"),
+    ("resnet::codes18(4)", "(grow(x, by: 4))"),
+    ("biggan::conditional_norm()", "(x, v)"),
+    ("biggan::generator_block(4)", "(x, v)"),
+    ("biggan::critic_block(4, first: true)", "(x)"),
+    ("biggan::projection(3)", "(x, 1)"),
+    ("upsampling::doubling(2)", "(x)"),
+    ("sgd(1e-3, momentum: 0.9)", "(step, 2 * step)"),
+    ("adam(1e-3)", "(step, 2 * step)"),
     ("adamw(ramp(0, 1, over: 10 steps))", "(step, 2 * step)"),
+    ("rmsprop(1e-3, centred: true)", "(step, 2 * step)"),
+    ("moving_average(0.99)", "(step)"),
 ];
 
 #[test]
 fn every_net_of_the_library_can_be_applied() {
-    let modules = ["nn", "stylegan", "stylegan2", "unet", "vit", "redo"].map(|name| format!("std::{name}")).join(", ");
+    let modules = crate::library::names().filter(|name| *name != crate::library::PRELUDE);
+    let modules = modules.map(|name| format!("std::{name}")).collect::<Vec<_>>().join(", ");
     for (net, application) in APPLIED {
         let text = format!(
             "use {modules}\nlet v = mean(x, over: [height, width])[channel -> feature]\nlet wide = concat([x, x, x, x, x, x[channel: 0..1]], along: channel)\n\
@@ -302,7 +330,9 @@ fn no_net_of_the_library_is_forgotten() {
         for item in &module.file.items {
             let ItemKind::Net(net) = &item.kind else { continue };
             let name = &net.name.text;
-            let known = ["sgd", "adam"].contains(&name.as_str()) || APPLIED.iter().any(|(own, _)| own.contains(&format!("{name}(")));
+            let path =
+                if module.name == "std::prelude" { name.clone() } else { format!("{}::{name}", module.name.trim_start_matches("std::")) };
+            let known = APPLIED.iter().any(|(own, _)| own.split('(').next() == Some(&path));
             assert!(net.body.is_none() || known, "{name} of {} is not applied", module.name);
         }
     }
