@@ -259,7 +259,8 @@ pub enum Prim {
     },
     /// The weight with this number in [`super::Spec::weights`]. Shared by all samples.
     Weight(usize),
-    /// A state of a model as a call finds it: number in [`super::Spec::buffers`] and in [`super::Spec::calls`]. Calls of one turn are threaded: the first
+    /// A state of a model as a call finds it: number in [`super::Spec::buffers`] and in [`super::Spec::calls`]. Calls of one turn
+    /// are threaded: the first
     /// finds what the turn before left, the next what the first leaves. Shared by all samples.
     Buffer {
         /// Number of the state.

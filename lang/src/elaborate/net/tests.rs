@@ -313,7 +313,8 @@ fn every_net_of_the_library_can_be_applied() {
     let modules = modules.map(|name| format!("std::{name}")).collect::<Vec<_>>().join(", ");
     for (net, application) in APPLIED {
         let text = format!(
-            "use {modules}\nlet v = mean(x, over: [height, width])[channel -> feature]\nlet wide = concat([x, x, x, x, x, x[channel: 0..1]], along: channel)\n\
+            "use {modules}\nlet v = mean(x, over: [height, width])[channel -> feature]\n\
+             let wide = concat([x, x, x, x, x, x[channel: 0..1]], along: channel)\n\
              let tokens = wide[channel: 0..4, (height, width) -> token, channel -> feature]\nmodel m = {net}\nlet y = m{application}"
         );
         let spec = trained(&pictures(&text), &["y"]);
@@ -340,7 +341,8 @@ fn no_net_of_the_library_is_forgotten() {
 
 #[test]
 fn official_names_are_paths() {
-    let text = "names ours {\n    \"a.{i}.w\" : block[i].attend.w\n    \"cls\" : first [one: 1, (token: 1, feature)]\n}\n";
+    let text = "names ours {\n    \"a.{i}.w\" : block[i].attend.w\n\
+                \"cls\" : first [one: 1, (token: 1, feature)]\n}\n";
     let spec = trained(&pictures(text), &[]);
     let [(name, lines)] = spec.names.as_slice() else { panic!("{:?}", spec.names) };
     assert_eq!((name.as_str(), lines[0].path.as_str(), lines[0].layout.len()), ("ours", "block.{i}.attend.w", 0));
