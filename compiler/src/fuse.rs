@@ -20,6 +20,8 @@ pub struct Kernels {
     pub graph: Graph,
     /// The kernels in an order that they can run in; their places are the nodes whose values they hold.
     pub list: Vec<Kernel<NodeId>>,
+    /// For each kernel the nodes that it computes, in order.
+    pub nodes: Vec<Vec<NodeId>>,
 }
 
 /// Groups the nodes. Unfused, every node is a kernel of its own.
@@ -27,9 +29,10 @@ pub fn fuse(graph: &Graph, fused: bool) -> Kernels {
     let graph = prepare::prepare(graph);
     let mut fuser = Fuser::new(&graph, fused);
     let groups = fuser.groups();
-    let mut list: Vec<_> = groups.into_iter().rev().filter_map(|(key, nodes)| fuser.kernel(&key, &nodes)).collect();
-    list.reverse();
-    Kernels { list, graph }
+    // From the last to the first, since a kernel may ask earlier ones to store a value.
+    let made: Vec<_> = groups.into_iter().rev().filter_map(|(key, nodes)| fuser.kernel(&key, &nodes)).collect();
+    let (list, nodes) = made.into_iter().rev().unzip();
+    Kernels { list, nodes, graph }
 }
 
 /// Level, sizes, and a number of its own for what cannot share.
@@ -108,15 +111,18 @@ impl<'a> Fuser<'a> {
         groups
     }
 
-    fn kernel(&mut self, key: &Key, nodes: &[NodeId]) -> Option<Kernel<NodeId>> {
+    fn kernel(&mut self, key: &Key, nodes: &[NodeId]) -> Option<(Kernel<NodeId>, Vec<NodeId>)> {
         let alone = nodes.iter().find(|id| !self.is_loop(**id) && !self.is_reduction(**id));
         if let Some(&id) = alone {
             let operands = self.graph.operands(id).into_iter().map(|o| (o, self.graph.shape(o).to_vec())).collect();
             let node = self.graph.node(id);
-            return Some(Kernel::Whole(Whole { op: node.op.clone(), operands, result: (id, node.shape.clone()) }));
+            return Some((Kernel::Whole(Whole { op: node.op.clone(), operands, result: (id, node.shape.clone()) }), vec![id]));
         }
         let roots: Vec<_> = nodes.iter().copied().filter(|id| self.stored[id.index()]).collect();
-        (!roots.is_empty()).then(|| Kernel::Loop(body::emit(self, key, &roots)))
+        (!roots.is_empty()).then(|| {
+            let (body, made) = body::emit(self, key, &roots);
+            (Kernel::Loop(body), made)
+        })
     }
 
     fn form(&self, id: NodeId) -> Form {

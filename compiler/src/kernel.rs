@@ -114,7 +114,7 @@ pub enum Operand {
 }
 
 /// Where a buffer lies. Before the plan a buffer is the node whose value it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// An input of the program, by number.
     Input(usize),

@@ -27,6 +27,10 @@ pub struct Program {
     pub kernels: Vec<Kernel>,
     /// Elements of the arena.
     pub arena: usize,
+    /// For each kernel the nodes of the graph that it computes.
+    pub nodes: Vec<Vec<NodeId>>,
+    /// The values in the arena.
+    pub buffers: Vec<Buffer>,
     /// Name, place and sizes of the results.
     pub outputs: Vec<(String, Place, Shape)>,
     /// The graph that it came from, for executors that run the graph itself.
@@ -34,6 +38,28 @@ pub struct Program {
     /// The same computation before `grad` nodes were expanded, with the same inputs and outputs, for executors that differentiate by
     /// themselves.
     pub forward: crate::Graph,
+}
+
+/// A value that lies in the arena for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Whose value it is.
+    pub node: NodeId,
+    /// Its first element in the arena.
+    pub at: usize,
+    /// How many elements it has.
+    pub elements: usize,
+    /// The kernel that writes it.
+    pub first: usize,
+    /// The last kernel that reads it; `usize::MAX` for results of the program.
+    pub last: usize,
+}
+
+impl Buffer {
+    /// Whether it holds a value before this kernel runs that this kernel or a later one needs.
+    pub fn lives(&self, kernel: usize) -> bool {
+        self.first < kernel && self.last >= kernel
+    }
 }
 
 /// What a run of a program costs.
@@ -87,6 +113,8 @@ pub fn plan(kernels: &Kernels) -> Program {
         placed.push((id, at, size));
     }
     let arena = placed.iter().map(|(_, at, size)| at + size).max().unwrap_or(0);
+    let buffers =
+        placed.iter().map(|&(node, at, _)| Buffer { node, at, elements: elements(node), first: first[&node], last: last[&node] }).collect();
     let at: BTreeMap<NodeId, usize> = placed.into_iter().map(|(id, at, _)| (id, at)).collect();
     let place = |id: NodeId| match graph.node(id).op.form() {
         Form::Input(number) => Place::Input(number),
@@ -96,6 +124,8 @@ pub fn plan(kernels: &Kernels) -> Program {
         inputs: inputs(graph),
         kernels: kernels.list.iter().map(|kernel| kernel.placed(place)).collect(),
         arena,
+        nodes: kernels.nodes.clone(),
+        buffers,
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), place(*id), graph.shape(*id).to_vec())).collect(),
         graph: graph.clone(),
         forward: graph.clone(),

@@ -55,7 +55,7 @@ fn close(what: &str, ours: &[Vec<f32>], theirs: &[Vec<f32>], tolerance: f32) {
 
 #[test]
 fn every_op_agrees_with_its_definition_fused_and_unfused() {
-    let (cpu, reference) = (Cpu::default(), Reference);
+    let (cpu, poisoned, reference) = (Cpu::default(), Cpu::default().poisoned(), Reference);
     let mut cases = 0;
     for entry in TABLE {
         for sample in (entry.samples)() {
@@ -75,6 +75,8 @@ fn every_op_agrees_with_its_definition_fused_and_unfused() {
                 let fused = run(&cpu, &simple, true, &values);
                 close(&format!("{what}, cpu"), &fused, &truth, tolerance);
                 assert_eq!(fused, run(&cpu, &simple, false, &values), "{what}: fused and unfused differ in bits");
+                assert_eq!(fused, run(&poisoned, &simple, true, &values), "{what}: it reads what no kernel has left");
+                assert_eq!(fused, run(&poisoned, &simple, false, &values), "{what}: unfused it reads what no kernel has left");
                 cases += 1;
             }
         }

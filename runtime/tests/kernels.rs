@@ -6,7 +6,7 @@ use std::sync::Arc;
 use segc_compiler::build::Leaf;
 use segc_compiler::kernel::{Chance, Slide, Window};
 use segc_compiler::ops::{
-    Concat, Conv2d, Dot, Embed, Gather, Input, Max, MaxPool, MaxPoolPlace, Op, Permute, Random, Resample, Scatter, Shift, Slice, Sum,
+    Concat, Conv2d, Dot, Embed, Gather, Input, Log, Max, MaxPool, MaxPoolPlace, Op, Permute, Random, Resample, Scatter, Shift, Slice, Sum,
 };
 use segc_compiler::{Graph, fuse, plan};
 use segc_runtime::execute::{Cpu, Device, Reference};
@@ -64,6 +64,7 @@ fn check(cases: Vec<Case>, tolerance: f32) {
             assert!((a - b).abs() <= tolerance * largest, "{case:?} at {at}: {a} instead of {b}");
         }
         assert_eq!(ours, run(&team, &case), "{case:?}: two threads differ in bits");
+        assert_eq!(ours, run(&Cpu::default().poisoned(), &case), "{case:?}: it reads what no kernel has left");
     }
 }
 
@@ -211,4 +212,42 @@ fn maps_along_axes_and_places_of_run_time() {
         ],
         1e-6,
     );
+}
+
+#[test]
+fn the_first_kernel_that_makes_numbers_which_are_none_is_found() {
+    let mut graph = Graph::default();
+    graph.leaves.push(Leaf::Field(0, String::new()));
+    graph.leaves.push(Leaf::Field(1, String::new()));
+    let [x, w] = [0, 1].map(|number| graph.add(Arc::new(Input { number, shape: vec![4, 4] }), &[]));
+    let y = graph.add(dot("ik kj -> ij", &[4, 4], &[4, 4]).0, &[x, w]);
+    let span = segc_lang::source::Span { source: segc_lang::source::SourceId(3), start: 7, end: 12 };
+    graph.place = Some(span);
+    let log = graph.add(Arc::new(Log), &[y]);
+    graph.place = None;
+    let z = graph.add(dot("ik kj -> ij", &[4, 4], &[4, 4]).0, &[log, w]);
+    graph.outputs = vec![("z".into(), z)];
+    let devices: [&dyn Device; 2] = [&Cpu::default(), &Reference];
+    for device in devices {
+        for fused in [true, false] {
+            let ready = device.prepare(plan(&fuse(&graph, fused))).expect("prepared");
+            let mut scratch = ready.scratch();
+            let w: Vec<f32> = (0..16).map(|i| i as f32).collect();
+            assert_eq!(ready.check(&[&[1.0; 16], &w], &mut scratch), Ok(None));
+            let checked = scratch.outputs.clone();
+            ready.run(&[&[1.0; 16], &w], &mut scratch).expect("run");
+            assert_eq!(checked, scratch.outputs);
+            let mut x = [1.0; 16];
+            x[..4].fill(-1.0);
+            let finding = ready.check(&[&x, &w], &mut scratch).expect("run").expect("found");
+            assert_eq!(finding.ops, vec![("log", Some(span))]);
+            assert_eq!((finding.writes[0].nan, finding.writes[0].infinite, finding.writes[0].op), (4, 0, "log"));
+            let read = &finding.reads[0];
+            assert_eq!((read.op, read.min, read.max, read.nan), ("dot", -36.0, 36.0, 0));
+            // What comes in broken is nobody's fault.
+            x[3] = f32::NAN;
+            x[..4].fill(f32::NAN);
+            assert_eq!(ready.check(&[&x, &w], &mut scratch), Ok(None));
+        }
+    }
 }

@@ -8,8 +8,9 @@ use crate::kernel::{Access, Effect, Instruction, Loop, Operand, Scalar, space};
 use crate::ops::Form;
 use crate::tensor::{indices, strides};
 
-/// The loop that computes `roots`. Values of earlier kernels that are too dear to repeat are marked as stored.
-pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> Loop<NodeId> {
+/// The loop that computes `roots`, and all nodes that it computes. Values of earlier kernels that are too dear to repeat are marked as
+/// stored.
+pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> (Loop<NodeId>, Vec<NodeId>) {
     let mut body = Body { fuser, level: key.0, shape: key.1.clone(), roots, made: Loop::default(), values: HashMap::new() };
     body.made.space = space(&key.1);
     for &root in roots {
@@ -25,7 +26,11 @@ pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> Loop<NodeI
         };
         body.made.effects.push(effect);
     }
-    body.made
+    let computed = |value: &usize| !matches!(body.made.body[*value], Instruction::Load(_) | Instruction::Splat(_));
+    let mut made: Vec<_> = body.values.iter().filter(|(_, value)| computed(value)).map(|(id, _)| *id).collect();
+    made.extend(roots.iter().filter(|root| !body.values.contains_key(root)));
+    made.sort_unstable();
+    (body.made, made)
 }
 
 impl Default for Loop<NodeId> {

@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
+mod finding;
 mod reference;
 
 use segc_compiler::Program;
@@ -11,6 +12,7 @@ use crate::outcome::RunError;
 pub use cpu::Cpu;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;
+pub use finding::{Finding, Statistics};
 pub use reference::Reference;
 
 /// Something that runs programs.
@@ -30,6 +32,12 @@ pub trait Executable: Send + Sync {
     /// Runs on inputs in the order of [`Program::inputs`] and leaves the results in the scratch's outputs.
     /// Errors: an algorithm of the host that fails.
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String>;
+    /// Runs like [`Executable::run`] and stops at the first kernel that makes NaN or an infinity from finite numbers; the outputs are
+    /// then not set. Errors: an algorithm of the host that fails.
+    fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
+        self.run(inputs, scratch)?;
+        Ok(finding::of_results(self.program(), inputs, scratch))
+    }
 }
 
 /// What one thread needs to run a program.

@@ -5,7 +5,7 @@ use segc_compiler::ops::Form;
 use segc_compiler::tensor::Tensor;
 use segc_compiler::{Graph, Program};
 
-use super::{Device, Executable, Scratch};
+use super::{Device, Executable, Finding, Scratch, Statistics};
 use crate::host::{Array, algorithm};
 use crate::outcome::RunError;
 
@@ -37,11 +37,34 @@ impl Executable for Prepared {
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
         let values = evaluate(&self.program.graph, inputs)?;
+        self.leave(&values, scratch);
+        Ok(())
+    }
+
+    fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
+        let graph = &self.program.graph;
+        let values = evaluate(graph, inputs)?;
+        let numbers = |id: NodeId| values[id.index()].iter().flat_map(|value| &value.data).map(|x| *x as f32).collect::<Vec<f32>>();
+        for (number, id) in graph.ids().filter(|id| values[id.index()].is_some()).enumerate() {
+            let statistics = |id: NodeId| Statistics::new(graph, id, &numbers(id));
+            let made = statistics(id);
+            let reads: Vec<Statistics> = graph.operands(id).into_iter().map(statistics).collect();
+            let own = !matches!(graph.node(id).op.form(), Form::Input(_));
+            if own && !made.is_finite() && reads.iter().all(Statistics::is_finite) {
+                return Ok(Some(Finding::new(graph, number, &[id], reads, vec![made])));
+            }
+        }
+        self.leave(&values, scratch);
+        Ok(None)
+    }
+}
+
+impl Prepared {
+    fn leave(&self, values: &[Option<Tensor>], scratch: &mut Scratch) {
         for ((_, id), output) in self.program.graph.outputs.iter().zip(&mut scratch.outputs) {
             let Some(value) = &values[id.index()] else { continue };
             output.iter_mut().zip(&value.data).for_each(|(to, from)| *to = *from as f32);
         }
-        Ok(())
     }
 }
 

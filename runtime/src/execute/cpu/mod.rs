@@ -13,8 +13,10 @@ use std::sync::Arc;
 
 use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place};
+use segc_compiler::ops::Form;
+use segc_compiler::plan::Buffer;
 
-use super::{Device, Executable, Lines, Scratch};
+use super::{Device, Executable, Finding, Lines, Scratch, Statistics};
 use crate::outcome::RunError;
 use alone::{Alone, Hands, Memory};
 use prepare::TileLoop;
@@ -24,13 +26,19 @@ use team::Team;
 #[derive(Clone, Default)]
 pub struct Cpu {
     team: Arc<Team>,
+    poison: bool,
 }
 
 impl Cpu {
     /// A device whose kernels are shared by so many threads; where samples are run side by side, one is best. Errors: the system gives
     /// no thread.
     pub fn new(threads: usize) -> Result<Cpu, String> {
-        Ok(Cpu { team: Arc::new(Team::new(threads)?) })
+        Ok(Cpu { team: Arc::new(Team::new(threads)?), poison: false })
+    }
+
+    /// For tests: before every kernel all memory that holds no value which is still needed becomes NaN.
+    pub fn poisoned(self) -> Cpu {
+        Cpu { poison: true, ..self }
     }
 }
 
@@ -39,6 +47,7 @@ struct Prepared {
     kernels: Vec<Ready>,
     arch: pulp::Arch,
     team: Arc<Team>,
+    poison: bool,
 }
 
 enum Ready {
@@ -58,7 +67,7 @@ impl Device for Cpu {
             Kernel::Whole(whole) => Ok(Ready::Alone(Alone::new(whole, arch)?)),
         };
         let kernels = program.kernels.iter().map(ready).collect::<Result<_, String>>().map_err(RunError::Usage)?;
-        Ok(Box::new(Prepared { kernels, program, arch, team: self.team.clone() }))
+        Ok(Box::new(Prepared { kernels, program, arch, team: self.team.clone(), poison: self.poison }))
     }
 }
 
@@ -92,18 +101,40 @@ impl Executable for Prepared {
     }
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
-        for kernel in &self.kernels {
-            match kernel {
-                Ready::Loop(body) => {
-                    let run = tile::Run { body, inputs, scratch };
-                    self.arch.dispatch(run);
-                }
-                Ready::Alone(alone) => {
-                    let Scratch { arena, common, own, .. } = scratch;
-                    alone.run(inputs, arena, &mut Hands { team: &self.team, arch: self.arch, common, own });
-                }
+        for number in 0..self.kernels.len() {
+            self.kernel(number, inputs, scratch);
+        }
+        self.leave(inputs, scratch);
+        Ok(())
+    }
+
+    fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
+        for number in 0..self.kernels.len() {
+            self.kernel(number, inputs, scratch);
+            if let Some(finding) = self.look(number, inputs, &scratch.arena) {
+                return Ok(Some(finding));
             }
         }
+        self.leave(inputs, scratch);
+        Ok(None)
+    }
+}
+
+impl Prepared {
+    fn kernel(&self, number: usize, inputs: &[&[f32]], scratch: &mut Scratch) {
+        if self.poison {
+            self.forget(number, scratch);
+        }
+        match &self.kernels[number] {
+            Ready::Loop(body) => self.arch.dispatch(tile::Run { body, inputs, scratch }),
+            Ready::Alone(alone) => {
+                let Scratch { arena, common, own, .. } = scratch;
+                alone.run(inputs, arena, &mut Hands { team: &self.team, arch: self.arch, common, own });
+            }
+        }
+    }
+
+    fn leave(&self, inputs: &[&[f32]], scratch: &mut Scratch) {
         for ((_, place, _), output) in self.program.outputs.iter().zip(&mut scratch.outputs) {
             let from = match place {
                 Place::Input(number) => inputs[*number],
@@ -112,6 +143,42 @@ impl Executable for Prepared {
             let elements = output.len();
             output.copy_from_slice(&from[..elements]);
         }
-        Ok(())
+    }
+
+    /// Makes everything NaN that no kernel from here on may read.
+    fn forget(&self, kernel: usize, scratch: &mut Scratch) {
+        let mut live: Vec<_> = self.program.buffers.iter().filter(|buffer| buffer.lives(kernel)).collect();
+        live.sort_unstable_by_key(|buffer| buffer.at);
+        let mut from = 0;
+        for buffer in live {
+            scratch.arena[from..buffer.at].fill(f32::NAN);
+            from = buffer.at + buffer.elements;
+        }
+        scratch.arena[from..].fill(f32::NAN);
+        let Scratch { common, own, tiles, padded, .. } = scratch;
+        own.iter_mut().chain([common, tiles, padded]).for_each(|memory| memory.fill(f32::NAN));
+    }
+
+    /// Whether a kernel that has just run made numbers that are not finite from such that are.
+    fn look(&self, kernel: usize, inputs: &[&[f32]], arena: &[f32]) -> Option<Finding> {
+        let graph = &self.program.graph;
+        let statistics = |buffer: &Buffer| Statistics::new(graph, buffer.node, &arena[buffer.at..][..buffer.elements]);
+        let writes: Vec<_> = self.program.buffers.iter().filter(|buffer| buffer.first == kernel).map(statistics).collect();
+        if writes.iter().all(Statistics::is_finite) {
+            return None;
+        }
+        let mut places = self.program.kernels[kernel].reads();
+        places.sort_unstable();
+        places.dedup();
+        let read = |place: Place| match place {
+            Place::Arena(at) => self.program.buffers.iter().find(|buffer| buffer.lives(kernel) && buffer.at == at).map(statistics),
+            Place::Input(number) => {
+                let node = graph.ids().find(|id| graph.node(*id).op.form() == Form::Input(number))?;
+                Some(Statistics::new(graph, node, inputs[number]))
+            }
+        };
+        let reads: Vec<Statistics> = places.into_iter().filter_map(read).collect();
+        let nodes = &self.program.nodes[kernel];
+        reads.iter().all(Statistics::is_finite).then(|| Finding::new(graph, kernel, nodes, reads, writes))
     }
 }

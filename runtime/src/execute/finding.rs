@@ -1,0 +1,88 @@
+//! Where numbers stop being finite: the kernel, its ops, their places in the spec, and what went in.
+
+use segc_compiler::Program;
+use segc_compiler::graph::{Graph, NodeId};
+use segc_compiler::ops::Form;
+use segc_lang::source::Span;
+
+use super::Scratch;
+
+/// A kernel that made NaN or an infinity from finite numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Its number in the program; of the reference executor the number of the node.
+    pub kernel: usize,
+    /// The ops that it computes, each with its place in the spec where it has one.
+    pub ops: Vec<(&'static str, Option<Span>)>,
+    /// What it read.
+    pub reads: Vec<Statistics>,
+    /// What it left behind.
+    pub writes: Vec<Statistics>,
+}
+
+/// A value in a few numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// The op that made it.
+    pub op: &'static str,
+    /// Where that stands in the spec.
+    pub span: Option<Span>,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// The smallest finite element; infinity if there is none.
+    pub min: f32,
+    /// The largest finite element; minus infinity if there is none.
+    pub max: f32,
+    /// The mean of the finite elements; NaN if there is none.
+    pub mean: f64,
+    /// How many elements are NaN.
+    pub nan: usize,
+    /// How many are infinite.
+    pub infinite: usize,
+}
+
+/// A program as a whole: results that are not finite from inputs that are.
+pub(super) fn of_results(program: &Program, inputs: &[&[f32]], scratch: &Scratch) -> Option<Finding> {
+    let graph = &program.graph;
+    let writes: Vec<Statistics> =
+        graph.outputs.iter().zip(&scratch.outputs).map(|((_, id), output)| Statistics::new(graph, *id, output)).collect();
+    let read = |id: NodeId| match graph.node(id).op.form() {
+        Form::Input(number) => Some(Statistics::new(graph, id, inputs[number])),
+        _ => None,
+    };
+    let reads: Vec<Statistics> = graph.ids().filter_map(read).collect();
+    let nodes: Vec<NodeId> = graph.outputs.iter().map(|(_, id)| *id).collect();
+    let found = reads.iter().all(Statistics::is_finite) && !writes.iter().all(Statistics::is_finite);
+    found.then(|| Finding::new(graph, program.kernels.len(), &nodes, reads, writes))
+}
+
+impl Finding {
+    pub(super) fn new(graph: &Graph, kernel: usize, nodes: &[NodeId], reads: Vec<Statistics>, writes: Vec<Statistics>) -> Finding {
+        let op = |id: &NodeId| (graph.node(*id).op.name(), graph.node(*id).span);
+        Finding { kernel, ops: nodes.iter().map(op).collect(), reads, writes }
+    }
+}
+
+impl Statistics {
+    pub(super) fn new(graph: &Graph, node: NodeId, elements: &[f32]) -> Statistics {
+        let finite = || elements.iter().copied().filter(|x| x.is_finite());
+        let nan = elements.iter().filter(|x| x.is_nan()).count();
+        let infinite = elements.iter().filter(|x| x.is_infinite()).count();
+        let made = graph.node(node);
+        Statistics {
+            op: made.op.name(),
+            span: made.span,
+            shape: made.shape.clone(),
+            min: finite().fold(f32::INFINITY, f32::min),
+            max: finite().fold(f32::NEG_INFINITY, f32::max),
+            mean: finite().map(f64::from).sum::<f64>() / (elements.len() - nan - infinite) as f64,
+            nan,
+            infinite,
+        }
+    }
+
+    /// Whether all elements are finite.
+    pub fn is_finite(&self) -> bool {
+        self.nan + self.infinite == 0
+    }
+}
