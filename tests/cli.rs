@@ -166,6 +166,18 @@ fn explain_and_ops_tell() {
     assert!(facts("sum ").ends_with("approximate") && facts("resample ").ends_with("exact or approximate"));
 }
 
+#[cfg(feature = "dfdx")]
+#[test]
+fn what_dfdx_cannot_run_is_named_with_its_place() {
+    let home = home();
+    let spec = "data images = pictures() |> resize(8)\n\n\
+        let rows = order(mean(images.image, over: [channel, width]), along: height)\n\
+        eval places over images.test = mean(rows)\n";
+    fs::write(home.path().join("sorted.seg"), spec).unwrap();
+    let said = segc(home.path(), &["run", "sorted.seg", "--on", "dfdx", "--out", "a"]);
+    said.fails(2, &["dfdx cannot run the op `order`", "sorted.seg:3", "--on cpu", "--on reference"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_is_no_fault() {

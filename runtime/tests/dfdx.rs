@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use segc_compiler::build::{Leaf, Request};
+use segc_compiler::build::{Leaf, Request, build};
 use segc_compiler::differentiate;
 use segc_compiler::ops::{Derivative, Draws, Exactness, Form, Grad, Input, Op, Sample, TABLE};
 use segc_compiler::tensor::Tensor;
 use segc_compiler::{Graph, NodeId, Shape};
+use segc_lang::fault::Severity;
 use segc_lang::params::Overrides;
 use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::Spec;
@@ -201,6 +202,82 @@ impl Loader for Specs {
     fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
         Err(LoadError::Missing(Vec::new()))
     }
+}
+
+/// What a text says of `wanted`, for a batch of two samples. Errors: faults, and what no executor runs.
+fn built(text: &str, wanted: &str) -> (Spec, Graph) {
+    let overrides = Overrides { wanted: vec![wanted.into()], training: true, batch: Some(2), ..Overrides::default() };
+    let checked = segc_lang::compile("net.seg", text, &Specs, &overrides);
+    let wrong = checked.faults.iter().find(|fault| fault.severity == Severity::Error);
+    assert!(wrong.is_none(), "{wrong:?}");
+    let spec = checked.spec.expect("an elaborated spec");
+    assert!(spec.pending.is_empty(), "{:?}", spec.pending);
+    let graph = build(&spec, &spec.wanted, &Request { batch: Some(2), states: false }).unwrap_or_else(|fault| panic!("{fault:?}"));
+    (spec, graph)
+}
+
+/// Asserts that the value of a net and the derivatives of its weighted sum by all its weights and by the images agree.
+fn net_agrees(what: &str, text: &str) {
+    let (spec, mut graph) = built(text, "y");
+    let y = graph.outputs[0].1;
+    let goal = weighted_sum(&mut graph, y);
+    let (mut values, mut weights) = (Vec::new(), 0);
+    for (number, leaf) in graph.leaves.clone().iter().enumerate() {
+        let is_it = |id: &NodeId| graph.node(*id).op.form() == Form::Input(number);
+        let Some(input) = graph.ids().find(is_it) else { panic!("{leaf:?} is no input") };
+        let shape = graph.shape(input).to_vec();
+        let count = shape.iter().product::<usize>();
+        // Weights as small as nets begin with, so that their values stay about one.
+        let size = if let Leaf::Weight(_) = leaf { 1.5 / (shape.iter().skip(1).product::<usize>() as f64).sqrt() } else { 1.0 };
+        let wave = |i: usize| f64::from((size * (0.7 + 1.37 * i as f64 + 3.1 * number as f64).sin()) as f32);
+        values.push(Tensor::new(shape, (0..count).map(wave).collect()));
+        if matches!(leaf, Leaf::Weight(_) | Leaf::Field(..)) {
+            let slope = graph.add(Arc::new(Grad), &[goal, input]);
+            graph.outputs.push((format!("d {leaf:?}"), slope));
+            weights += usize::from(matches!(leaf, Leaf::Weight(_)));
+        }
+    }
+    assert_eq!(weights, spec.weights.len(), "{what} uses all its weights");
+    println!("{what}: {} nodes, {weights} weights", graph.len());
+    agrees(what, &graph, &values);
+}
+
+#[test]
+fn a_discriminator_block_of_stylegan_agrees() {
+    let text = "use std::stylegan
+        data images = pictures() |> resize(8)
+        model block = stylegan::critic_block(5)
+        let y = block(images.image)";
+    net_agrees("a StyleGAN discriminator block", text);
+}
+
+#[test]
+fn a_whole_discriminator_of_stylegan_and_its_penalty_agree() {
+    let text = "use std::stylegan, std::gan
+        data images = pictures() |> resize(8)
+        model critic = stylegan::critic(8, widest: 4)
+        fn score(x: image) -> real { return critic(x).score }";
+    net_agrees("a StyleGAN discriminator", &format!("{text}\nlet y = score(images.image)"));
+    net_agrees("R1 through it", &format!("{text}\nlet y = gan::r1(score, images.image, strength: 10)"));
+}
+
+#[test]
+fn a_unet_agrees() {
+    let text = "use std::unet
+        data images = pictures() |> resize(8)
+        model cutter = unet::segmenter(widths: [4, 5, 6])
+        let y = cutter(images.image)";
+    net_agrees("a U-Net", text);
+}
+
+#[test]
+fn a_block_of_a_vision_transformer_agrees() {
+    let text = "use std::vit
+        data images = pictures() |> resize(8)
+        model patches = vit::patches(4, 6)
+        model block = vit::block(2)
+        let y = block(patches(images.image))";
+    net_agrees("a ViT block", text);
 }
 
 /// IEM as `specs/iem.seg` says it, on pictures of 40 pixels.
