@@ -1,6 +1,8 @@
 //! A bench for tests: a small spec of models and `let`s, its weights given as numbers, its graph open for derivatives, evaluated by the
 //! f64 definitions.
 
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
 use std::collections::BTreeMap;
 
 use segc_compiler::build::{Leaf, Request, build};
@@ -27,16 +29,22 @@ impl Loader for Alone {
     }
 }
 
+/// Elaborates `wanted` for a batch.
+pub fn elaborated(text: &str, wanted: &[&str], batch: usize) -> Spec {
+    let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_string()).collect();
+    let overrides = Overrides { wanted, training: true, batch: Some(batch), ..Overrides::default() };
+    let checked = segc_lang::compile("lab.seg", text, &Alone, &overrides);
+    let fault = checked.faults.iter().find(|fault| fault.severity == Severity::Error);
+    assert!(fault.is_none(), "{fault:?}");
+    let spec = checked.spec.expect("a spec");
+    assert!(spec.pending.is_empty(), "{:?}", spec.pending);
+    spec
+}
+
 impl Lab {
     /// Elaborates and builds `wanted` for a batch.
     pub fn new(text: &str, wanted: &[&str], batch: usize, values: &[(&str, Vec<f64>)]) -> Lab {
-        let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_string()).collect();
-        let overrides = Overrides { wanted, training: true, batch: Some(batch), ..Overrides::default() };
-        let checked = segc_lang::compile("lab.seg", text, &Alone, &overrides);
-        let fault = checked.faults.iter().find(|fault| fault.severity == Severity::Error);
-        assert!(fault.is_none(), "{fault:?}");
-        let spec = checked.spec.expect("a spec");
-        assert!(spec.pending.is_empty(), "{:?}", spec.pending);
+        let spec = elaborated(text, wanted, batch);
         let graph = build(&spec, &spec.wanted, &Request { batch: Some(batch), states: true }).unwrap_or_else(|fault| panic!("{fault:?}"));
         Lab { spec, graph, values: values.iter().map(|(path, data)| ((*path).to_string(), data.clone())).collect() }
     }

@@ -1,0 +1,37 @@
+//! Networks of the library have as many parameters as the authors' code.
+
+mod lab;
+
+/// Parameters of the weights below a path when `wanted` is computed.
+fn count(text: &str) -> usize {
+    let spec = lab::elaborated(text, &["y"], 2);
+    let elements = |weight: &segc_lang::spec::Weight| weight.ty.axes.iter().map(|(_, size)| size).product::<usize>();
+    spec.weights.iter().filter(|weight| weight.path.starts_with("subject.")).map(elements).sum()
+}
+
+/// A spec in which `net` is applied to images of a side.
+fn on_images(side: usize, uses: &str, net: &str) -> String {
+    format!(
+        "use {uses}
+        data images = pictures() |> shorter_side({side}) |> center_crop({side})
+        model subject = {net}
+        let y = subject(images.image)"
+    )
+}
+
+#[test]
+fn redo() {
+    let mask = |regions: usize| on_images(128, "std::segmenter", &format!("segmenter::pyramid(regions: {regions}, norm: instance)"));
+    assert_eq!(count(&mask(2)), 274_966);
+    assert_eq!(count(&mask(3)), 276_634);
+    let critic = |attend: bool| on_images(128, "std::redo", &format!("redo::critic(attend: {attend}, init: orthogonal(gain: 0.8))"));
+    assert_eq!(count(&critic(true)), 38_424_258);
+    assert_eq!(count(&critic(false)), 38_419_137);
+    assert_eq!(count(&on_images(128, "std::redo", "redo::regressor(regions: 2, size: 32, init: normal)")), 38_483_712);
+    let painter = "use std::redo
+        data images = pictures() |> shorter_side(128) |> center_crop(128)
+        model subject = redo::region_generator(top: 128, base: 64, attend: true, init: normal)
+        draw z ~ normal[feature: 32]
+        let y = subject(images.image[channel: 0], z)";
+    assert_eq!(count(painter), 30_933_791);
+}
