@@ -64,6 +64,30 @@ fn summary(out: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap()
 }
 
+/// The logarithm of what is below zero, far from where it is used.
+const NOT_FINITE: &str = "data images = pictures() |> resize(16)
+let dark = images.image - 1/2
+let depth = log(dark)
+solve cut for 3 steps {
+    state m = indicator(mean(dark, over: channel) > 0)
+    next m = where(sum(depth, over: channel) > 0, m, 1 - m)
+}
+output masks = cut.m over images
+";
+
+#[test]
+fn the_op_that_makes_nan_is_named_with_its_place_and_what_it_read() {
+    let home = home();
+    fs::write(home.path().join("dark.seg"), NOT_FINITE).unwrap();
+    let plain = segc(home.path(), &["run", "dark.seg", "--out", "plain"]);
+    plain.succeeds();
+    let watched = segc(home.path(), &["run", "dark.seg", "--out", "watched", "--check-nan"]);
+    let words = ["not-finite", "`log` made NaN", "step 0 of cut", "dark.seg:3:13", "of 256 NaN", "it read [16, 16] from "];
+    watched.fails(5, &words);
+    let healthy = segc(home.path(), &["run", "good.seg", "--out", "healthy", "--check-nan=2"]);
+    healthy.succeeds();
+}
+
 #[test]
 fn a_run_writes_the_documented_folder() {
     let home = home();

@@ -122,6 +122,9 @@ pub enum RunError {
     /// Numbers are not finite (5).
     #[error("{0}")]
     Numeric(String),
+    /// An op made numbers that are not finite, with its place (5).
+    #[error("{}", .0.message)]
+    NotFinite(Box<segc_lang::fault::Fault>),
     /// The disk or a device fails (6).
     #[error("{0}")]
     Environment(String),

@@ -40,7 +40,8 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
         }
     };
     let interrupt = Interrupt::listen().map_err(|why| failed(RunError::Environment(why)))?;
-    let options = Options { seed: args.seed, threads, on: on(args.on), fused: !args.no_fuse, done: recorder.done() };
+    let options =
+        Options { seed: args.seed, threads, on: on(args.on), fused: !args.no_fuse, check_nan: args.check_nan, done: recorder.done() };
     if !options.done.is_empty() {
         say(args, &format!("continuing {}: {} were done before\n", out.display(), console::count(options.done.len(), "image")));
     }
@@ -180,6 +181,10 @@ fn failed_in(error: RunError, ready: &Compiled) -> Exit {
             tell(&fault, &ready.checked.modules.sources);
             Exit::Usage
         }
+        RunError::NotFinite(fault) => {
+            tell(&fault, &ready.checked.modules.sources);
+            Exit::Numeric
+        }
         other => failed(other),
     }
 }
@@ -190,7 +195,7 @@ fn failed(error: RunError) -> Exit {
     match error {
         RunError::Usage(_) | RunError::Spec(_) => Exit::Usage,
         RunError::Data(_) => Exit::Data,
-        RunError::Numeric(_) => Exit::Numeric,
+        RunError::Numeric(_) | RunError::NotFinite(_) => Exit::Numeric,
         RunError::Environment(_) => Exit::Environment,
     }
 }

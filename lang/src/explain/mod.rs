@@ -35,6 +35,7 @@ const PAGES: &[(&str, &str)] = pages![
     "not-a-scalar",
     "not-callable",
     "not-executable-yet",
+    "not-finite",
     "other-data",
     "out-of-range",
     "outside-package",

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Codes whose cause cannot be shown in a short example.
-const WITHOUT_EXAMPLES: [&str; 4] = ["internal", "no-thread", "too-large", "unreadable"];
+const WITHOUT_EXAMPLES: [&str; 5] = ["internal", "no-thread", "not-finite", "too-large", "unreadable"];
 
 /// A spec that has it passes all checks and has parts that `run` refuses.
 const REFUSED: &str = "not-executable-yet";

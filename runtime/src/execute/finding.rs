@@ -52,14 +52,19 @@ pub(super) fn of_results(program: &Program, inputs: &[&[f32]], scratch: &Scratch
     };
     let reads: Vec<Statistics> = graph.ids().filter_map(read).collect();
     let nodes: Vec<NodeId> = graph.outputs.iter().map(|(_, id)| *id).collect();
-    let found = reads.iter().all(Statistics::is_finite) && !writes.iter().all(Statistics::is_finite);
-    found.then(|| Finding::new(graph, program.kernels.len(), &nodes, reads, writes))
+    Finding::new(graph, program.kernels.len(), &nodes, reads, writes)
 }
 
 impl Finding {
-    pub(super) fn new(graph: &Graph, kernel: usize, nodes: &[NodeId], reads: Vec<Statistics>, writes: Vec<Statistics>) -> Finding {
+    /// What a kernel did wrong, if it did: NaN from none, or infinities from finite numbers in a program that names no infinity
+    /// itself (the slope of a maximum does, to leave places out).
+    pub(super) fn new(graph: &Graph, kernel: usize, nodes: &[NodeId], reads: Vec<Statistics>, writes: Vec<Statistics>) -> Option<Finding> {
+        let count = |list: &[Statistics], of: fn(&Statistics) -> usize| list.iter().map(of).sum::<usize>();
+        let nan = count(&writes, |made| made.nan) > 0 && count(&reads, |read| read.nan) == 0;
+        let infinite = count(&writes, |made| made.infinite) > 0 && reads.iter().all(Statistics::is_finite);
+        let meant = || graph.ids().any(|id| matches!(graph.node(id).op.form(), Form::Constant(number) if number.is_infinite()));
         let op = |id: &NodeId| (graph.node(*id).op.name(), graph.node(*id).span);
-        Finding { kernel, ops: nodes.iter().map(op).collect(), reads, writes }
+        (nan || infinite && !meant()).then(|| Finding { kernel, ops: nodes.iter().map(op).collect(), reads, writes })
     }
 }
 

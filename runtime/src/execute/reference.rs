@@ -49,9 +49,9 @@ impl Executable for Prepared {
             let statistics = |id: NodeId| Statistics::new(graph, id, &numbers(id));
             let made = statistics(id);
             let reads: Vec<Statistics> = graph.operands(id).into_iter().map(statistics).collect();
-            let own = !matches!(graph.node(id).op.form(), Form::Input(_));
-            if own && !made.is_finite() && reads.iter().all(Statistics::is_finite) {
-                return Ok(Some(Finding::new(graph, number, &[id], reads, vec![made])));
+            let own = !matches!(graph.node(id).op.form(), Form::Input(_) | Form::Constant(_)) && !made.is_finite();
+            if let Some(finding) = own.then(|| Finding::new(graph, number, &[id], reads, vec![made])).flatten() {
+                return Ok(Some(finding));
             }
         }
         self.leave(&values, scratch);

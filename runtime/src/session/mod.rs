@@ -4,6 +4,7 @@
 mod means;
 mod programs;
 mod sample;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ pub struct Options {
     pub on: On,
     /// Whether kernels are fused.
     pub fused: bool,
+    /// Whether kernels are looked after for NaN and infinities: in every so many steps of a solve, and in all that is computed once.
+    pub check_nan: Option<std::num::NonZeroUsize>,
     /// What an earlier run already found.
     pub done: Vec<Done>,
 }

@@ -1,6 +1,7 @@
 //! The programs of a spec over one data item: first states, steps and results of its solves, then outputs and evaluations.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use segc_compiler::build::{Leaf, Request};
@@ -9,6 +10,7 @@ use segc_lang::spec::{Part, Prim, Spec, TermId};
 
 use super::Options;
 use super::means::full_name;
+use super::watch::Watched;
 use crate::data::DataSet;
 use crate::execute::Executable;
 use crate::outcome::{Measured, RunError};
@@ -42,6 +44,8 @@ pub(super) struct Programs {
     pub skipped: Vec<Measured>,
     /// Means over data sets.
     pub averages: HashMap<TermId, Vec<f32>>,
+    /// See [`Options::check_nan`].
+    pub check_nan: Option<NonZeroUsize>,
 }
 
 struct Compiler<'a> {
@@ -61,6 +65,7 @@ impl Programs {
             measured: Vec::new(),
             skipped: Vec::new(),
             averages: HashMap::new(),
+            check_nan: options.check_nan,
         };
         let roots = programs.roots(spec, number, set);
         if roots.is_empty() {
@@ -150,7 +155,14 @@ impl Compiler<'_> {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let ready: Arc<dyn Executable> = self.options.on.device().prepare(program)?.into();
+        let ready = self.options.on.device().prepare(program)?;
+        let ready: Arc<dyn Executable> = match self.options.check_nan {
+            None => ready.into(),
+            Some(_) => {
+                let single = segc_compiler::compile(self.spec, roots, &Request::default(), false).map_err(refused)?;
+                Arc::new(Watched { fused: ready, single: self.options.on.device().prepare(single)? })
+            }
+        };
         self.known.insert(key, ready.clone());
         Ok(ready)
     }

@@ -1,11 +1,13 @@
 //! One sample: its solves member by member, then output and evaluations.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 
 use segc_compiler::build::Leaf;
 use segc_lang::spec::{Spec, Step, TermId};
 
 use super::programs::{Member, Programs, field};
+use super::watch;
 use crate::data::Sample;
 use crate::execute::{Executable, Scratch};
 use crate::outcome::{Found, RunError};
@@ -36,6 +38,7 @@ struct Values<'a> {
     sample: &'a Sample,
     solved: HashMap<TermId, Vec<f32>>,
     averages: &'a HashMap<TermId, Vec<f32>>,
+    check_nan: Option<NonZeroUsize>,
 }
 
 impl<'a> Worker<'a> {
@@ -54,7 +57,8 @@ impl<'a> Worker<'a> {
         photo: Option<image::RgbImage>,
     ) -> Result<Found, RunError> {
         let programs = self.programs;
-        let mut values = Values { data, sample: &sample, solved: HashMap::new(), averages: &programs.averages };
+        let mut values =
+            Values { data, sample: &sample, solved: HashMap::new(), averages: &programs.averages, check_nan: programs.check_nan };
         let (mut notes, mut curves) = (Vec::new(), Vec::new());
         for (member, scratch) in programs.members.iter().zip(&mut self.members) {
             let mut solved = values.solve(member, scratch)?;
@@ -69,7 +73,7 @@ impl<'a> Worker<'a> {
             curves.extend(member.watched.iter().map(|name| format!("{}.{name}", member.name)).zip(solved.curves));
         }
         if let Some(last) = &programs.last {
-            values.bind_and_run(last.as_ref(), &[], &mut self.last)?;
+            values.bind_and_run(last.as_ref(), &[], &mut self.last, None)?;
         }
         let size = spec.data[data].size;
         let figures = &self.last.outputs[usize::from(programs.has_output)..];
@@ -100,7 +104,14 @@ fn finite(values: &[Vec<f32>]) -> bool {
 
 impl Values<'_> {
     /// Runs a program; `states` are those of the member that it belongs to.
-    fn bind_and_run(&self, program: &dyn Executable, states: &[Vec<f32>], scratch: &mut Scratch) -> Result<(), RunError> {
+    /// `round` is the member and the step, where it is one.
+    fn bind_and_run(
+        &self,
+        program: &dyn Executable,
+        states: &[Vec<f32>],
+        scratch: &mut Scratch,
+        round: Option<(&str, usize)>,
+    ) -> Result<(), RunError> {
         let mut inputs: Vec<&[f32]> = Vec::with_capacity(program.program().inputs.len());
         for (leaf, _) in &program.program().inputs {
             let value = match leaf {
@@ -112,20 +123,31 @@ impl Values<'_> {
             };
             inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
         }
-        program.run(&inputs, scratch).map_err(RunError::Numeric)
+        let step = round.map_or(0, |(_, step)| step);
+        if self.check_nan.is_none_or(|every| step % every.get() != 0) {
+            return program.run(&inputs, scratch).map_err(RunError::Numeric);
+        }
+        match program.check(&inputs, scratch).map_err(RunError::Numeric)? {
+            None => Ok(()),
+            Some(finding) => {
+                let step = round.map_or_else(String::new, |(member, step)| format!(", step {step} of {member}"));
+                let at = format!("image {}{step}", self.sample.stem);
+                Err(RunError::NotFinite(Box::new(watch::fault(&finding, &at))))
+            }
+        }
     }
 
     /// Steps until the rounds are over, a state is invalid, or the states repeat: a step is a pure function of sample and states, so
     /// a circle decides all rounds that are left.
     fn solve(&self, member: &Member, scratch: &mut [Scratch; 3]) -> Result<Solved, RunError> {
         let [first, step, _] = scratch;
-        self.bind_and_run(member.first.as_ref(), &[], first)?;
+        self.bind_and_run(member.first.as_ref(), &[], first, None)?;
         let count = member.states.len();
         let mut history: Vec<Vec<Vec<f32>>> = vec![first.outputs.clone()];
         let mut curves: Vec<Vec<f32>> = vec![Vec::with_capacity(member.rounds); member.watched.len()];
         for round in 0..member.rounds {
             let newest = history.len() - 1;
-            self.bind_and_run(member.step.as_ref(), &history[newest], step)?;
+            self.bind_and_run(member.step.as_ref(), &history[newest], step, Some((&member.name, round)))?;
             let (next, watched) = step.outputs.split_at(count);
             if !finite(watched) {
                 return Ok(invalid(member, round, history, curves));
@@ -149,7 +171,7 @@ impl Values<'_> {
 
     /// Reads a solved member's results; says whether one of them is not finite.
     fn read(&mut self, member: &Member, states: &[Vec<f32>], scratch: &mut Scratch) -> Result<bool, RunError> {
-        self.bind_and_run(member.readout.as_ref(), states, scratch)?;
+        self.bind_and_run(member.readout.as_ref(), states, scratch, None)?;
         self.solved.extend(member.results.iter().copied().zip(scratch.outputs.iter().cloned()));
         Ok(!finite(&scratch.outputs))
     }

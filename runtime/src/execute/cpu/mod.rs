@@ -179,6 +179,6 @@ impl Prepared {
         };
         let reads: Vec<Statistics> = places.into_iter().filter_map(read).collect();
         let nodes = &self.program.nodes[kernel];
-        reads.iter().all(Statistics::is_finite).then(|| Finding::new(graph, kernel, nodes, reads, writes))
+        Finding::new(graph, kernel, nodes, reads, writes)
     }
 }
