@@ -53,8 +53,8 @@ pub struct Request {
 
 /// Builds the graph of named terms. Solved values and averages are inputs of it. The applications of nets with states that the terms
 /// need are made in the order of [`segc_lang::spec::Call::order`]: the first finds the state before the turn, each further one what the
-/// former leaves. Errors: a batch without samples; what no executor runs yet; applications that need what a later one leaves; a batch of another size than the
-/// spec was elaborated for.
+/// former leaves. Errors: a batch without samples; what no executor runs yet; applications that need what a later one leaves; a batch of
+/// another size than the spec was elaborated for.
 pub fn build(spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Graph, Fault> {
     if request.batch == Some(0) {
         return Err(no_samples(spec, roots));

@@ -3,7 +3,8 @@
 //! ```text
 //! ==== batch_norm_train           names of ops; behind them conditions: `x:4` (rank of an input), `+weight`, `-weight` (there or not),
 //!                                 `mode=up` (an attribute). The first section that fits is taken.
-//! > x sample channel height width  an input and its axes as stored; `x:picture` is called `picture` in the text. `sample` is the batch, `1` an axis of size one that falls away, `..`
+//! > x sample channel height width  an input and its axes as stored; `x:picture` is called `picture` in the text.
+//!                                 `sample` is the batch, `1` an axis of size one that falls away, `..`
 //!                                 axes without a name (a0, a1, ..), `spread..` repeats them to the result's sizes, `drop..` drops those of
 //!                                 size one. `int` in front: whole numbers.
 //! > weight = norm.gain            a weight or state of a model, perhaps with its layout as stored.
@@ -14,7 +15,7 @@
 //! < y sample channel              layout of a result where it is not the language's own order.
 //! < mean = next norm.usual_mean   a result that is what a state becomes.
 //! let y = norm(x)                 text of the spec. `$(eps)` is an attribute, `$(padding.0)` an element, `$(axes|over)` axis numbers as
-//!                                 names, `$(axes|names)` the same without brackets, `$(x#1)` a size, `$(weight?)` whether an input is there.
+//!                                 names, `$(axes|names)` the same without brackets, `$(x#1)` a size, `$(weight?)` whether it is there.
 //! ```
 
 use std::path::Path;

@@ -69,7 +69,8 @@ fn given(input: &Input, array: &Array, result_rank: usize, case: &Case) -> Strin
         value = fit(&value, &own, result, fitted("spread.."));
     }
     format!(
-        "net holder_{name}()(at: int) -> {} {{\n    {holder} v: {} = 0\n    return {body}\n}}\nmodel given_{name} = holder_{name}()\nlet {name} = {value}\n",
+        "net holder_{name}()(at: int) -> {} {{\n    {holder} v: {} = 0\n    return {body}\n}}\n\
+         model given_{name} = holder_{name}()\nlet {name} = {value}\n",
         brackets(&own),
         brackets(&axes),
     )
