@@ -2,12 +2,13 @@
 //! vertical stencil, another shape or a reduction waits for the kernel before. Cheap values are computed again rather than stored.
 
 mod body;
+mod collapse;
 mod prepare;
 
 use std::collections::BTreeMap;
 
 use crate::graph::{Graph, NodeId, Shape};
-use crate::kernel::{Kernel, Whole};
+use crate::kernel::{Kernel, Over, Whole};
 use crate::ops::Form;
 
 /// At most so many instructions are repeated in a later kernel instead of storing their result.
@@ -146,7 +147,7 @@ impl<'a> Fuser<'a> {
     fn is_reduction(&self, id: NodeId) -> bool {
         let Form::Reduce(_, over) = self.form(id) else { return false };
         let rank = self.graph.shape(self.graph.operands(id)[0]).len();
-        over.len() == rank || rank > 2 && over == [rank - 2, rank - 1]
+        Over::of(rank, &over).is_some()
     }
 
     /// The value behind a chain of views.

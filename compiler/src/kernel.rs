@@ -164,7 +164,7 @@ pub enum Instruction<P = Place> {
 pub enum Effect<P = Place> {
     /// Writes a value.
     Store(usize, Access<P>),
-    /// Joins a value over rows and columns, and over the outer axes unless `each` keeps them, into elements of the arena.
+    /// Joins a value into elements of the arena.
     Reduce {
         /// The value.
         value: usize,
@@ -172,9 +172,32 @@ pub enum Effect<P = Place> {
         join: Join,
         /// Where the results go, one after the other.
         result: P,
-        /// Whether every index of the outer axes has a result of its own.
-        each: bool,
+        /// Over what.
+        over: Over,
     },
+}
+
+/// What a loop reduces over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Over {
+    /// The whole space: one result.
+    All,
+    /// Rows and columns: a result for each index of the outer axes.
+    Rows,
+    /// Columns: a result for each row.
+    Columns,
+}
+
+impl Over {
+    /// How a loop over a value of `rank` axes reduces over some of them, ascending; `None` where it cannot.
+    pub fn of(rank: usize, over: &[usize]) -> Option<Over> {
+        match over.len() {
+            reduced if reduced == rank => Some(Over::All),
+            2 if *over == [rank - 2, rank - 1] => Some(Over::Rows),
+            1 if *over == [rank - 1] => Some(Over::Columns),
+            _ => None,
+        }
+    }
 }
 
 /// A fused loop over outer axes, rows and columns.
@@ -295,8 +318,8 @@ impl<P: Copy> Loop<P> {
                 .iter()
                 .map(|effect| match effect {
                     Effect::Store(value, a) => Effect::Store(*value, access(a)),
-                    Effect::Reduce { value, join, result, each } => {
-                        Effect::Reduce { value: *value, join: *join, result: place(*result), each: *each }
+                    Effect::Reduce { value, join, result, over } => {
+                        Effect::Reduce { value: *value, join: *join, result: place(*result), over: *over }
                     }
                 })
                 .collect(),

@@ -6,7 +6,7 @@ use segc_lang::source::{Sources, Span};
 
 use crate::fuse::Kernels;
 use crate::graph::{Graph, NodeId};
-use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Operand, Place, Scalar, Tap};
+use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Operand, Over, Place, Scalar, Tap};
 use crate::ops::Form;
 use crate::plan::Program;
 
@@ -157,8 +157,12 @@ fn one_loop<P: Copy>(text: &mut String, body: &Loop<P>, name: impl Fn(P) -> Stri
     for effect in &body.effects {
         _ = match effect {
             Effect::Store(value, a) => writeln!(text, "    store v{value} -> {}", access(a)),
-            Effect::Reduce { value, join, result, each } => {
-                let how = if *each { "each outer index" } else { "all" };
+            Effect::Reduce { value, join, result, over } => {
+                let how = match over {
+                    Over::All => "all",
+                    Over::Rows => "rows and columns",
+                    Over::Columns => "columns",
+                };
                 writeln!(text, "    {} of v{value} over {how} -> {}", format!("{join:?}").to_lowercase(), name(*result))
             }
         };

@@ -2,7 +2,7 @@
 
 mod drawn;
 
-use segc_compiler::kernel::{Kernel, Place};
+use segc_compiler::kernel::{Kernel, Over, Place};
 use segc_compiler::{Program, fuse, plan, simplify};
 
 /// Elements of each buffer that a kernel writes.
@@ -14,7 +14,11 @@ fn written(program: &Program) -> Vec<Vec<(usize, usize)>> {
             .iter()
             .map(|effect| match effect {
                 segc_compiler::kernel::Effect::Store(_, access) => (access.place, body.space.iter().product()),
-                segc_compiler::kernel::Effect::Reduce { result, each, .. } => (*result, if *each { body.space[0] } else { 1 }),
+                segc_compiler::kernel::Effect::Reduce { result, over, .. } => match over {
+                    Over::All => (*result, 1),
+                    Over::Rows => (*result, body.space[0]),
+                    Over::Columns => (*result, body.space[0] * body.space[1]),
+                },
             })
             .collect(),
     };

@@ -251,3 +251,62 @@ fn the_first_kernel_that_makes_numbers_which_are_none_is_found() {
         }
     }
 }
+
+/// Loops over values, values of a channel, values of a sample and of a column, with reductions of every kind.
+fn loops(shape: &[usize]) -> Graph {
+    let mut graph = Graph::default();
+    let last = shape.len() - 1;
+    let kept: [Vec<usize>; 4] = [(0..=last).collect(), vec![1], vec![0], vec![last]];
+    let inputs: Vec<_> = kept
+        .iter()
+        .enumerate()
+        .map(|(number, kept)| {
+            graph.leaves.push(Leaf::Field(number, String::new()));
+            let own = kept.iter().map(|axis| shape[*axis]).collect();
+            let x = graph.add(Arc::new(Input { number, shape: own }), &[]);
+            graph.expand(x, shape, kept)
+        })
+        .collect();
+    let scaled = graph.times(inputs[0], inputs[1]);
+    let moved = graph.plus(scaled, inputs[2]);
+    let y = graph.times(moved, inputs[3]);
+    let planes: Vec<usize> = (0..last - 1).collect();
+    let mean = graph.add(Arc::new(Sum { over: vec![last - 1, last] }), &[y]);
+    let mean = graph.expand(mean, shape, &planes);
+    let z = graph.minus(y, mean);
+    let mut outputs = vec![y, z];
+    for over in [vec![last], vec![last - 1, last], (0..=last).collect()] {
+        for value in [moved, z] {
+            outputs.push(graph.add(Arc::new(Sum { over: over.clone() }), &[value]));
+            outputs.push(graph.add(Arc::new(Max { over: over.clone() }), &[value]));
+        }
+    }
+    graph.outputs = outputs.into_iter().enumerate().map(|(number, id)| (format!("{number}"), id)).collect();
+    assert_eq!(graph.fault(), None);
+    graph
+}
+
+#[test]
+fn loops_of_every_shape() {
+    let shapes = [vec![5, 7, 33, 31], vec![40, 30, 4, 4], vec![6, 3, 128, 128], vec![9, 8, 1, 1], vec![9, 7, 1, 500], vec![9, 7, 500, 1]];
+    for shape in shapes.into_iter().chain([vec![700, 96, 3], vec![3, 4, 5000], vec![2, 3, 2, 50, 60]]) {
+        let graph = loops(&shape);
+        let sizes = [shape.clone(), vec![shape[1]], vec![shape[0]], vec![shape[shape.len() - 1]]];
+        let values: Vec<Vec<f32>> = sizes.iter().enumerate().map(|(number, shape)| elements(shape, number as u64)).collect();
+        let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let run = |device: &dyn Device, fused: bool| {
+            let ready = device.prepare(plan(&fuse(&graph, fused))).expect("prepared");
+            let mut scratch = ready.scratch();
+            ready.run(&inputs, &mut scratch).expect("run");
+            scratch.outputs
+        };
+        let ours = run(&Cpu::default(), true);
+        for (number, (a, b)) in ours.iter().zip(run(&Reference, true)).enumerate() {
+            let largest = b.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+            a.iter().zip(&b).for_each(|(a, b)| assert!((a - b).abs() <= 1e-4 * largest, "{shape:?} output {number}: {a} instead of {b}"));
+        }
+        assert_eq!(ours, run(&Cpu::default(), false), "{shape:?}: fused and unfused differ in bits");
+        assert_eq!(ours, run(&Cpu::new(3).expect("threads"), true), "{shape:?}: threads differ in bits");
+        assert_eq!(ours, run(&Cpu::default().poisoned(), true), "{shape:?}: it reads what no kernel has left");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Fuser, Key, REPEAT};
 use crate::graph::{NodeId, Shape};
-use crate::kernel::{Access, Effect, Instruction, Loop, Operand, Scalar, space};
+use crate::kernel::{Access, Effect, Instruction, Loop, Operand, Over, Scalar, space};
 use crate::ops::Form;
 use crate::tensor::{indices, strides};
 
@@ -17,7 +17,8 @@ pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> (Loop<Node
         let effect = match body.fuser.form(root) {
             Form::Reduce(join, over) => {
                 let operand = body.fuser.graph.operands(root)[0];
-                Effect::Reduce { value: body.value(operand), join, result: root, each: over.len() < key.1.len() }
+                let over = Over::of(key.1.len(), &over).unwrap_or(Over::All);
+                Effect::Reduce { value: body.value(operand), join, result: root, over }
             }
             _ => {
                 let value = body.computed(root);
@@ -30,7 +31,7 @@ pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> (Loop<Node
     let mut made: Vec<_> = body.values.iter().filter(|(_, value)| computed(value)).map(|(id, _)| *id).collect();
     made.extend(roots.iter().filter(|root| !body.values.contains_key(root)));
     made.sort_unstable();
-    (body.made, made)
+    (super::collapse::collapse(body.made, &key.1), made)
 }
 
 impl Default for Loop<NodeId> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::is_view;
 use crate::graph::{Graph, NodeId};
+use crate::kernel::Over;
 use crate::ops::{self, Form};
 
 /// The graph with copies in front of ops that read whole buffers, and behind views that are outputs.
@@ -47,7 +48,7 @@ fn copied(new: &mut Graph, id: NodeId) -> NodeId {
 fn loops(graph: &Graph, form: &Form, operand: NodeId) -> bool {
     let rank = graph.shape(operand).len();
     match form {
-        Form::Reduce(_, over) => over.len() == rank || rank > 2 && *over == [rank - 2, rank - 1],
+        Form::Reduce(_, over) => Over::of(rank, over).is_some(),
         _ => true,
     }
 }

@@ -46,9 +46,7 @@ pub struct Scratch {
     /// The results of the last run, in the order of [`Program::outputs`].
     pub outputs: Vec<Vec<f32>>,
     arena: Lines,
-    tiles: Lines,
     scalars: Vec<f32>,
-    padded: Lines,
     common: Lines,
     own: Vec<Lines>,
 }

@@ -91,11 +91,9 @@ impl Executable for Prepared {
     fn scratch(&self) -> Scratch {
         Scratch {
             arena: Lines::new(self.program.arena),
-            tiles: Lines::new(self.loops(TileLoop::tile_elements)),
             scalars: vec![0.0; self.loops(TileLoop::scalar_count)],
-            padded: Lines::new(self.loops(TileLoop::padded_elements)),
             common: Lines::new(self.rooms(|memory| memory.common)),
-            own: vec![Lines::new(self.rooms(|memory| memory.own)); self.team.size()],
+            own: vec![Lines::new(self.rooms(|memory| memory.own).max(self.loops(TileLoop::memory))); self.team.size()],
             ..Scratch::of(&self.program)
         }
     }
@@ -125,12 +123,11 @@ impl Prepared {
         if self.poison {
             self.forget(number, scratch);
         }
+        let Scratch { arena, common, own, scalars, .. } = scratch;
+        let mut hands = Hands { team: &self.team, arch: self.arch, common, own };
         match &self.kernels[number] {
-            Ready::Loop(body) => self.arch.dispatch(tile::Run { body, inputs, scratch }),
-            Ready::Alone(alone) => {
-                let Scratch { arena, common, own, .. } = scratch;
-                alone.run(inputs, arena, &mut Hands { team: &self.team, arch: self.arch, common, own });
-            }
+            Ready::Loop(body) => tile::run(body, inputs, arena, scalars, &mut hands),
+            Ready::Alone(alone) => alone.run(inputs, arena, &mut hands),
         }
     }
 
@@ -155,8 +152,8 @@ impl Prepared {
             from = buffer.at + buffer.elements;
         }
         scratch.arena[from..].fill(f32::NAN);
-        let Scratch { common, own, tiles, padded, .. } = scratch;
-        own.iter_mut().chain([common, tiles, padded]).for_each(|memory| memory.fill(f32::NAN));
+        let Scratch { common, own, .. } = scratch;
+        own.iter_mut().chain([common]).for_each(|memory| memory.fill(f32::NAN));
     }
 
     /// Whether a kernel that has just run made numbers that are not finite from such that are.

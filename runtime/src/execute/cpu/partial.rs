@@ -12,7 +12,7 @@ const LANES: usize = 32;
 const FLUSH: usize = 4096;
 
 /// Elements that are reduced on their own, so that threads can share a long reduction; a multiple of [`FLUSH`].
-const BLOCK: usize = 1 << 16;
+pub(super) const BLOCK: usize = 1 << 16;
 
 /// A reduction of elements that come in order, however they are cut.
 pub(super) struct Partial {
@@ -57,6 +57,12 @@ impl Partial {
         }
     }
 
+    /// Goes on with what another one made of the next block.
+    pub fn join(&mut self, mut next: Partial) {
+        next.finish();
+        self.total = joined(self.join, self.total, next.total);
+    }
+
     pub fn finish(&mut self) -> f32 {
         self.flush();
         self.end_block();
@@ -64,7 +70,9 @@ impl Partial {
     }
 
     fn flush(&mut self) {
-        for lane in &mut self.lanes {
+        // Lanes that no element went to are neutral.
+        let used = if self.count < LANES { self.count } else { LANES };
+        for lane in &mut self.lanes[..used] {
             self.block = joined(self.join, self.block, f64::from(*lane));
             *lane = neutral(self.join);
         }

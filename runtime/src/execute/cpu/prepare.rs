@@ -1,9 +1,15 @@
 //! A loop made ready for tiles: values get slots, which are used again when their value is no longer needed.
 
-use segc_compiler::kernel::{Access, Effect, Function, Instruction, Join, Loop, Operand, Place, Scalar, Tap};
+use segc_compiler::kernel::{Access, Effect, Function, Instruction, Join, Loop, Operand, Over, Place, Scalar, Tap};
 
-/// Elements of a slot, as near as whole rows allow: long enough that deciding what to do costs little beside doing it.
+use super::partial::BLOCK;
+
+/// Elements of a slot, as near as whole rows allow: long enough that deciding what to do costs little beside doing it. Rows without
+/// stencils are cut as well.
 const TILE: usize = 1024;
+
+/// Elements that are worth handing to another thread.
+const ITEM: usize = 1 << 14;
 
 /// Elements between slots, so that equal places of different slots fall into different sets of the cache.
 const SKEW: usize = 48;
@@ -51,7 +57,7 @@ pub(super) struct Weights {
 #[derive(Clone, Debug)]
 pub(super) enum Leave {
     Store(usize, Access),
-    Reduce { slot: usize, join: Join, arena: usize, each: bool },
+    Reduce { slot: usize, join: Join, arena: usize, over: Over },
 }
 
 /// A loop over tiles.
@@ -62,6 +68,8 @@ pub(super) struct TileLoop {
     pub columns: usize,
     /// Rows of a tile.
     pub height: usize,
+    /// Columns of a tile: all, or those of a part of one row.
+    pub width: usize,
     pub scalars: Vec<Scalar>,
     pub steps: Vec<Step>,
     pub leaves: Vec<Leave>,
@@ -72,23 +80,58 @@ impl TileLoop {
     pub fn new(body: &Loop) -> TileLoop {
         let [outer, rows, columns] = body.space;
         let (steps, slot_of, slots) = assign(body);
-        let height = (TILE / columns.max(1)).clamp(1, rows.max(1));
+        let stencil = |step: &Step| matches!(step.what, What::LoadStencil(..) | What::RowStencil(..));
+        let width = if steps.iter().any(stencil) { columns } else { columns.min(TILE) };
+        let height = if width < columns { 1 } else { (TILE / columns.max(1)).clamp(1, rows.max(1)) };
         let leaves = body
             .effects
             .iter()
             .map(|effect| match effect {
                 Effect::Store(value, access) => Leave::Store(slot_of[*value], access.clone()),
-                Effect::Reduce { value, join, result, each } => {
-                    Leave::Reduce { slot: slot_of[*value], join: *join, arena: arena(*result), each: *each }
+                Effect::Reduce { value, join, result, over } => {
+                    Leave::Reduce { slot: slot_of[*value], join: *join, arena: arena(*result), over: *over }
                 }
             })
             .collect();
-        TileLoop { outer, rows, columns, height, scalars: body.scalars.clone(), steps, leaves, slots }
+        TileLoop { outer, rows, columns, height, width, scalars: body.scalars.clone(), steps, leaves, slots }
+    }
+
+    /// How many tiles there are for each index of the outer axes, down and across.
+    pub fn grid(&self) -> [usize; 2] {
+        [self.rows.div_ceil(self.height), self.columns.div_ceil(self.width.max(1))]
+    }
+
+    /// Elements before a tile, counted over all tiles.
+    pub fn before(&self, tile: usize) -> usize {
+        let [down, across] = self.grid();
+        let (outer, row, column) = (tile / across / down, tile / across % down * self.height, tile % across * self.width);
+        (outer * self.rows + row) * self.columns + column
+    }
+
+    /// Tiles that threads take at once. Every reduction ends inside of an item, but those over all, which are cut into the blocks that
+    /// they are joined from.
+    pub fn item(&self) -> usize {
+        let [down, across] = self.grid();
+        let has = |wanted: Over| self.leaves.iter().any(|leave| matches!(leave, Leave::Reduce { over, .. } if *over == wanted));
+        let least = |tiles: usize, elements: usize| tiles * ITEM.div_ceil(elements.max(1));
+        let (row, plane) = (self.columns, self.rows * self.columns);
+        if has(Over::All) {
+            let tile = self.height * self.width;
+            let even = self.rows.is_multiple_of(self.height) && self.columns.is_multiple_of(self.width) && BLOCK.is_multiple_of(tile);
+            let ends = (!has(Over::Rows) || BLOCK.is_multiple_of(plane)) && (!has(Over::Columns) || BLOCK.is_multiple_of(row));
+            if even && ends { BLOCK / tile } else { usize::MAX }
+        } else if has(Over::Rows) {
+            least(down * across, plane)
+        } else if has(Over::Columns) {
+            least(across, self.height * row)
+        } else {
+            least(1, self.height * self.width)
+        }
     }
 
     /// Elements of one slot.
     pub fn slot_elements(&self) -> usize {
-        (self.height * self.columns).next_multiple_of(16) + SKEW
+        (self.height * self.width).next_multiple_of(16) + SKEW
     }
 
     pub fn tile_elements(&self) -> usize {
@@ -99,8 +142,13 @@ impl TileLoop {
         self.scalars.len()
     }
 
+    /// Elements of memory of each thread.
+    pub fn memory(&self) -> usize {
+        self.tile_elements() + self.padded_elements()
+    }
+
     /// Elements of the largest padded block that a stencil needs.
-    pub fn padded_elements(&self) -> usize {
+    fn padded_elements(&self) -> usize {
         let block = |weights: &Weights| {
             let rows = self.height + (weights.down.1 - weights.down.0) as usize;
             rows * weights.stride(self.columns)

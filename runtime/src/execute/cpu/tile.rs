@@ -1,50 +1,147 @@
 //! Runs one loop, tile by tile.
 
-use segc_compiler::kernel::{Access, Function, Join, Place, Scalar};
+use std::ops::Range;
 
-use super::super::Scratch;
+use segc_compiler::kernel::{Access, Function, Join, Over, Place, Scalar};
+
+use super::alone::Hands;
 use super::elementary::{maximum, minimum, one, sign, truth};
 use super::partial::Partial;
-use super::prepare::{Leave, Source, TileLoop, What};
+use super::prepare::{Leave, Source, Step, TileLoop, What};
 use super::stencil;
 
-/// A loop with its memory, run under the processor's widest instructions.
-pub(super) struct Run<'a> {
-    pub body: &'a TileLoop,
-    pub inputs: &'a [&'a [f32]],
-    pub scratch: &'a mut Scratch,
+/// A loop with what it reads.
+struct Job<'a> {
+    body: &'a TileLoop,
+    scalars: &'a [f32],
+    /// For each step the buffer that it loads from.
+    sources: Vec<&'a [f32]>,
 }
 
-impl pulp::WithSimd for Run<'_> {
+/// Tiles that one thread takes at once, and where they leave their results.
+struct Share<'a> {
+    tiles: Range<usize>,
+    /// For each effect its own part of the results; empty for reductions over all.
+    to: Vec<&'a mut [f32]>,
+    /// Reductions over all.
+    sums: Vec<Partial>,
+}
+
+/// Runs a loop; `hands.own` holds the tiles.
+pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], scalars: &mut [f32], hands: &mut Hands) {
+    for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
+        *slot = match scalar {
+            Scalar::Number(value) => *value as f32,
+            Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
+        };
+    }
+    let (to, reads) = split(body, arena);
+    let source = |step: &Step| match &step.what {
+        What::Load(access) | What::LoadStencil(access, _) => match access.place {
+            Place::Input(number) => inputs[number],
+            Place::Arena(at) => reads.iter().rev().find(|(start, _)| *start <= at).map_or(&[][..], |(start, part)| &part[at - start..]),
+        },
+        _ => &[],
+    };
+    let job = Job { body, scalars, sources: body.steps.iter().map(source).collect() };
+    let mut shares = shares(body, to, hands.team.size());
+    let arch = hands.arch;
+    hands.team.each(shares.iter_mut(), hands.own, |share, memory| arch.dispatch(Work { job: &job, share, memory }));
+    let mut shares = shares.into_iter();
+    let Some(mut first) = shares.next() else { return };
+    for share in shares {
+        first.sums.iter_mut().zip(share.sums).for_each(|(sum, next)| sum.join(next));
+    }
+    for (leave, sum) in body.leaves.iter().zip(&mut first.sums) {
+        if let Leave::Reduce { arena: at, over: Over::All, .. } = leave {
+            arena[*at] = sum.finish();
+        }
+    }
+}
+
+/// The buffers that a loop writes, in the order of its effects, and what lies between them with its place in the arena.
+fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<(usize, &'a [f32])>) {
+    let range = |leave: &Leave| match leave {
+        Leave::Store(_, access) => match access.place {
+            Place::Arena(at) => (at + access.outer.first().unwrap_or(&0), body.outer * body.rows * body.columns),
+            Place::Input(_) => (0, 0),
+        },
+        Leave::Reduce { arena, over, .. } => match over {
+            Over::All => (*arena, 0),
+            Over::Rows => (*arena, body.outer),
+            Over::Columns => (*arena, body.outer * body.rows),
+        },
+    };
+    let mut order: Vec<_> = body.leaves.iter().map(range).enumerate().collect();
+    order.sort_unstable_by_key(|(_, range)| *range);
+    let mut to: Vec<&mut [f32]> = body.leaves.iter().map(|_| &mut [][..]).collect();
+    let (mut reads, mut rest, mut start) = (Vec::new(), arena, 0);
+    for (number, (at, size)) in order {
+        let (before, behind) = rest.split_at_mut(at - start);
+        let (own, behind) = behind.split_at_mut(size);
+        reads.push((start, &*before));
+        (to[number], rest, start) = (own, behind, at + size);
+    }
+    reads.push((start, &*rest));
+    (to, reads)
+}
+
+/// One share for a thread alone, else as many as shapes say.
+fn shares<'a>(body: &TileLoop, mut to: Vec<&'a mut [f32]>, threads: usize) -> Vec<Share<'a>> {
+    let [down, across] = body.grid();
+    let tiles = body.outer * down * across;
+    let item = if threads == 1 { tiles } else { body.item().min(tiles) }.max(1);
+    let mut shares = Vec::with_capacity(tiles.div_ceil(item));
+    for first in (0..tiles).step_by(item) {
+        let tiles = first..(first + item).min(tiles);
+        let elements = body.before(tiles.end) - body.before(first);
+        let part = |(leave, to): (&Leave, &mut &'a mut [f32])| {
+            let size = match leave {
+                Leave::Store(..) => elements,
+                Leave::Reduce { over: Over::All, .. } => 0,
+                Leave::Reduce { over: Over::Rows, .. } => elements / (body.rows * body.columns),
+                Leave::Reduce { over: Over::Columns, .. } => elements / body.columns,
+            };
+            let (own, rest) = std::mem::take(to).split_at_mut(size);
+            *to = rest;
+            own
+        };
+        let to = body.leaves.iter().zip(&mut to).map(part).collect();
+        shares.push(Share { tiles, to, sums: body.leaves.iter().map(partial).collect() });
+    }
+    shares
+}
+
+/// A share with its memory, run under the processor's widest instructions.
+struct Work<'a, 'b, 'c> {
+    job: &'a Job<'a>,
+    share: &'b mut Share<'c>,
+    memory: &'b mut [f32],
+}
+
+impl pulp::WithSimd for Work<'_, '_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, simd: S) {
         let _ = simd;
-        let Run { body, inputs, scratch } = self;
-        let Scratch { arena, tiles, scalars, padded, .. } = scratch;
-        let (arena, tiles, padded): (&mut [f32], &mut [f32], &mut [f32]) = (arena, tiles, padded);
-        for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
-            *slot = match scalar {
-                Scalar::Number(value) => *value as f32,
-                Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
-            };
-        }
-        let mut sums: Vec<Partial> = body.leaves.iter().map(partial).collect();
-        for outer in 0..body.outer {
-            for row in (0..body.rows).step_by(body.height) {
-                let height = body.height.min(body.rows - row);
-                let at = Tile { outer, row, height, columns: body.columns, slot: body.slot_elements() };
-                for step in &body.steps {
-                    at.step(step.to, &step.what, inputs, arena, tiles, scalars, padded, body.rows);
-                }
-                for (leave, sum) in body.leaves.iter().zip(&mut sums) {
-                    at.leave(leave, sum, arena, tiles);
-                }
+        let Work { job: Job { body, scalars, sources }, share, memory } = self;
+        let (tiles, padded) = memory.split_at_mut(body.tile_elements());
+        let [down, across] = body.grid();
+        let first = body.before(share.tiles.start);
+        for number in share.tiles.clone() {
+            let (row, column) = (number / across % down * body.height, number % across * body.width);
+            let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
+            let at = Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() };
+            for (step, source) in body.steps.iter().zip(sources) {
+                at.step(step.to, &step.what, source, tiles, scalars, padded, body.rows);
             }
-            settle(body, outer, &mut sums, arena, true);
+            let ends = [number % (down * across) == down * across - 1, number % across == across - 1];
+            let from = body.before(number) - first;
+            for ((leave, sum), to) in body.leaves.iter().zip(&mut share.sums).zip(&mut share.to) {
+                at.leave(body, leave, sum, to, from, ends, tiles);
+            }
         }
-        settle(body, 0, &mut sums, arena, false);
     }
 }
 
@@ -55,20 +152,7 @@ fn partial(leave: &Leave) -> Partial {
     }
 }
 
-/// Writes finished reductions: those of one index of the outer axes, or those over all.
-fn settle(body: &TileLoop, outer: usize, sums: &mut [Partial], arena: &mut [f32], ends: bool) {
-    for (leave, sum) in body.leaves.iter().zip(sums) {
-        if let Leave::Reduce { arena: at, each, .. } = leave
-            && *each == ends
-        {
-            arena[at + outer] = sum.finish();
-            *sum = partial(leave);
-        }
-    }
-}
-
-#[inline(always)]
-pub(super) fn buffer<'a>(place: Place, inputs: &[&'a [f32]], arena: &'a [f32]) -> &'a [f32] {
+fn buffer<'a>(place: Place, inputs: &[&'a [f32]], arena: &'a [f32]) -> &'a [f32] {
     match place {
         Place::Input(number) => inputs[number],
         Place::Arena(at) => &arena[at..],
@@ -79,6 +163,7 @@ pub(super) fn buffer<'a>(place: Place, inputs: &[&'a [f32]], arena: &'a [f32]) -
 pub(super) struct Tile {
     pub outer: usize,
     pub row: usize,
+    pub column: usize,
     pub height: usize,
     pub columns: usize,
     pub slot: usize,
@@ -97,22 +182,12 @@ impl Tile {
 
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    fn step(
-        &self,
-        to: usize,
-        what: &What,
-        inputs: &[&[f32]],
-        arena: &[f32],
-        tiles: &mut [f32],
-        scalars: &[f32],
-        padded: &mut [f32],
-        rows: usize,
-    ) {
+    fn step(&self, to: usize, what: &What, source: &[f32], tiles: &mut [f32], scalars: &[f32], padded: &mut [f32], rows: usize) {
         match what {
             What::Splat(scalar) => tiles[self.range(to)].fill(scalars[*scalar]),
-            What::Load(access) => self.load(access, buffer(access.place, inputs, arena), &mut tiles[self.range(to)]),
+            What::Load(access) => self.load(access, source, &mut tiles[self.range(to)]),
             What::LoadStencil(access, weights) => {
-                let from = &buffer(access.place, inputs, arena)[access.outer[self.outer]..];
+                let from = &source[access.outer[self.outer]..];
                 stencil::from_buffer(self, weights, from, access.rows, rows, padded, &mut tiles[self.range(to)]);
             }
             What::RowStencil(slot, weights) => {
@@ -128,8 +203,8 @@ impl Tile {
 
     #[inline(always)]
     fn load(&self, access: &Access, from: &[f32], result: &mut [f32]) {
-        let start = access.outer[self.outer] + self.row * access.rows;
-        if access.columns == 1 && access.rows == self.columns {
+        let start = access.outer[self.outer] + self.row * access.rows + self.column * access.columns;
+        if access.columns == 1 && (self.height == 1 || access.rows == self.columns) {
             return result.copy_from_slice(&from[start..start + self.elements()]);
         }
         for (row, line) in result.chunks_exact_mut(self.columns).enumerate() {
@@ -261,15 +336,29 @@ impl Tile {
         }
     }
 
+    /// `from` elements of the share lie before the tile; `ends` says whether it is the last of its outer index and of its rows.
     #[inline(always)]
-    fn leave(&self, leave: &Leave, sum: &mut Partial, arena: &mut [f32], tiles: &[f32]) {
+    #[allow(clippy::too_many_arguments)]
+    fn leave(&self, body: &TileLoop, leave: &Leave, sum: &mut Partial, to: &mut [f32], from: usize, ends: [bool; 2], tiles: &[f32]) {
         match leave {
-            Leave::Store(slot, access) => {
-                let Place::Arena(base) = access.place else { return };
-                let start = base + access.outer[self.outer] + self.row * self.columns;
-                arena[start..start + self.elements()].copy_from_slice(&tiles[self.range(*slot)]);
+            Leave::Store(slot, _) => to[from..from + self.elements()].copy_from_slice(&tiles[self.range(*slot)]),
+            Leave::Reduce { slot, over: Over::All, .. } => sum.add(&tiles[self.range(*slot)]),
+            Leave::Reduce { slot, over: Over::Columns, .. } if self.columns == body.columns => {
+                let rows = tiles[self.range(*slot)].chunks_exact(self.columns);
+                for (to, row) in to[from / body.columns..].iter_mut().zip(rows) {
+                    let mut own = partial(leave);
+                    own.add(row);
+                    *to = own.finish();
+                }
             }
-            Leave::Reduce { slot, .. } => sum.add(&tiles[self.range(*slot)]),
+            Leave::Reduce { slot, over, .. } => {
+                sum.add(&tiles[self.range(*slot)]);
+                let (ends, size) = if *over == Over::Rows { (ends[0], body.rows * body.columns) } else { (ends[1], body.columns) };
+                if ends {
+                    to[from / size] = sum.finish();
+                    *sum = partial(leave);
+                }
+            }
         }
     }
 }
