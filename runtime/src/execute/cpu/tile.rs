@@ -27,6 +27,9 @@ struct Share<'a> {
     sums: Vec<Partial>,
 }
 
+/// What lies between the buffers that a loop writes, with its place in the arena.
+type Between<'a> = (usize, &'a [f32]);
+
 /// Runs a loop; `hands.own` holds the tiles.
 pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], scalars: &mut [f32], hands: &mut Hands) {
     for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
@@ -60,7 +63,7 @@ pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], scalars
 }
 
 /// The buffers that a loop writes, in the order of its effects, and what lies between them with its place in the arena.
-fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<(usize, &'a [f32])>) {
+fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<Between<'a>>) {
     let range = |leave: &Leave| match leave {
         Leave::Store(_, access) => match access.place {
             Place::Arena(at) => (at + access.outer.first().unwrap_or(&0), body.outer * body.rows * body.columns),
