@@ -46,43 +46,87 @@ fn run(device: &dyn Device, graph: &Graph, fused: bool, operands: &[Tensor]) -> 
     scratch.outputs
 }
 
+/// Equal, or near each other measured by the largest element: what cancels to little carries the rounding of what was large.
 fn close(what: &str, ours: &[Vec<f32>], theirs: &[Vec<f32>], tolerance: f32) {
-    for (a, b) in ours.iter().flatten().zip(theirs.iter().flatten()) {
-        let same = a == b || a.is_nan() && b.is_nan();
-        assert!(same || (a - b).abs() <= tolerance * (1.0 + a.abs().max(b.abs())), "{what}: {a} instead of {b}");
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        let largest = theirs.iter().filter(|x| x.is_finite()).fold(1.0f32, |largest, x| largest.max(x.abs()));
+        for (a, b) in ours.iter().zip(theirs) {
+            let same = a == b || a.is_nan() && b.is_nan();
+            assert!(same || (a - b).abs() <= 2.0 * tolerance * largest, "{what}: {a} instead of {b}, the largest is {largest}");
+        }
+    }
+}
+
+/// Executors that must agree.
+struct Judges {
+    cpu: Cpu,
+    poisoned: Cpu,
+    two_threads: Cpu,
+    reference: Reference,
+}
+
+impl Judges {
+    fn new() -> Judges {
+        let two_threads = Cpu::new(2).expect("two threads");
+        Judges { cpu: Cpu::default(), poisoned: Cpu::default().poisoned(), two_threads, reference: Reference }
+    }
+
+    /// Values and derivatives of both orders of one sample.
+    fn agree(&self, name: &str, sample: &Sample) -> usize {
+        let orders = if sample.op.derivative() == Derivative::Every { 3 } else { 1 };
+        let values = operands(sample);
+        for order in 0..orders {
+            let what = format!("{name} {sample:?} order {order}");
+            let plain = graph(sample, order);
+            let simple = simplify(&differentiate(&plain));
+            let truth = run(&self.reference, &plain, false, &values);
+            let same_bits = order == 0 && sample.op.form().exactness() < Exactness::Approximate;
+            let tolerance = if same_bits { 0.0 } else { [2e-6, 2e-5, 2e-4][order] };
+            close(&format!("{what}, simplified"), &run(&self.reference, &simple, false, &values), &truth, tolerance);
+            close(&format!("{what}, unsimplified on cpu"), &run(&self.cpu, &plain, true, &values), &truth, tolerance);
+            let fused = run(&self.cpu, &simple, true, &values);
+            close(&format!("{what}, cpu"), &fused, &truth, tolerance);
+            assert_eq!(fused, run(&self.cpu, &simple, false, &values), "{what}: fused and unfused differ in bits");
+            assert_eq!(fused, run(&self.two_threads, &simple, true, &values), "{what}: one and two threads differ in bits");
+            assert_eq!(fused, run(&self.poisoned, &simple, true, &values), "{what}: it reads what no kernel has left");
+            assert_eq!(fused, run(&self.poisoned, &simple, false, &values), "{what}: unfused it reads what no kernel has left");
+        }
+        orders
     }
 }
 
 #[test]
 fn every_op_agrees_with_its_definition_fused_and_unfused() {
-    let (cpu, poisoned, reference) = (Cpu::default(), Cpu::default().poisoned(), Reference);
-    let mut cases = 0;
+    let judges = Judges::new();
+    let cases: usize = TABLE.iter().flat_map(|entry| (entry.samples)().into_iter().map(|sample| judges.agree(entry.name, &sample))).sum();
+    println!("{cases} cases");
+    assert!(cases > 300);
+}
+
+/// The sample with other sizes, equal ones staying equal, where the op takes them.
+fn resized(sample: &Sample, seed: u64) -> Option<Sample> {
+    let size = |old: &usize| 1 + (*old as u64 * 31 + seed * 17 + (seed * *old as u64) % 5) as usize % 9;
+    let operands: Vec<_> = sample.operands.iter().map(|(shape, draws)| (shape.iter().map(size).collect::<Vec<_>>(), *draws)).collect();
+    let shapes: Vec<&[usize]> = operands.iter().map(|(shape, _)| shape.as_slice()).collect();
+    let made: usize = sample.op.shape(&shapes).ok()?.iter().product();
+    (made > 0 && made < 3000).then(|| Sample { op: sample.op.clone(), operands })
+}
+
+#[test]
+fn every_op_agrees_on_other_sizes_as_well() {
+    let judges = Judges::new();
+    let (mut cases, mut ops) = (0, Vec::new());
     for entry in TABLE {
-        for sample in (entry.samples)() {
-            let values = operands(&sample);
-            for order in 0..3 {
-                if order > 0 && sample.op.derivative() != Derivative::Every {
-                    continue;
-                }
-                let what = format!("{} {:?} order {order}", entry.name, sample);
-                let plain = graph(&sample, order);
-                let simple = simplify(&differentiate(&plain));
-                let truth = run(&reference, &plain, false, &values);
-                let same_bits = order == 0 && sample.op.form().exactness() < Exactness::Approximate;
-                let tolerance = if same_bits { 0.0 } else { [2e-6, 2e-5, 2e-4][order] };
-                close(&format!("{what}, simplified"), &run(&reference, &simple, false, &values), &truth, tolerance);
-                close(&format!("{what}, unsimplified on cpu"), &run(&cpu, &plain, true, &values), &truth, tolerance);
-                let fused = run(&cpu, &simple, true, &values);
-                close(&format!("{what}, cpu"), &fused, &truth, tolerance);
-                assert_eq!(fused, run(&cpu, &simple, false, &values), "{what}: fused and unfused differ in bits");
-                assert_eq!(fused, run(&poisoned, &simple, true, &values), "{what}: it reads what no kernel has left");
-                assert_eq!(fused, run(&poisoned, &simple, false, &values), "{what}: unfused it reads what no kernel has left");
-                cases += 1;
+        for (number, sample) in (entry.samples)().iter().enumerate() {
+            for other in (0..4).filter_map(|round| resized(sample, 5 * number as u64 + round)) {
+                cases += judges.agree(entry.name, &other);
+                ops.push(entry.name);
             }
         }
     }
-    println!("{cases} cases");
-    assert!(cases > 300);
+    ops.dedup();
+    println!("{cases} cases of {} ops", ops.len());
+    assert!(cases > 1000 && ops.len() > TABLE.len() * 3 / 4, "{cases} cases of {} ops of {}", ops.len(), TABLE.len());
 }
 
 #[test]

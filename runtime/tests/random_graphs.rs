@@ -57,3 +57,19 @@ fn the_cpu_agrees_with_the_definitions() {
         }
     }
 }
+
+#[test]
+fn fused_and_unfused_give_the_same_bits() {
+    let (cpu, two_threads) = (Cpu::default(), Cpu::new(2).expect("two threads"));
+    let bits = |outputs: Vec<Vec<f32>>| outputs.into_iter().flatten().map(f32::to_bits).collect::<Vec<u32>>();
+    for seed in 0..10_000 {
+        let graph = simplify(&drawn::random(seed));
+        let count: usize = graph.leaves.len();
+        let elements: usize = graph.shape(NodeId::new(0)).iter().product();
+        let wave = |input: usize| (0..elements).map(|i| 0.5 * ((i * 7 + input * 5) as f32 * 0.37).sin()).collect();
+        let values: Vec<Vec<f32>> = (0..count).map(wave).collect();
+        let fused = bits(run(&cpu, &graph, true, &values));
+        assert_eq!(fused, bits(run(&cpu, &graph, false, &values)), "seed {seed}");
+        assert_eq!(fused, bits(run(&two_threads, &graph, true, &values)), "seed {seed}: two threads");
+    }
+}
