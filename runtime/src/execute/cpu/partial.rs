@@ -69,13 +69,18 @@ impl Partial {
         self.total as f32
     }
 
+    #[inline(always)]
     fn flush(&mut self) {
-        // Lanes that no element went to are neutral.
-        let used = if self.count < LANES { self.count } else { LANES };
-        for lane in &mut self.lanes[..used] {
-            self.block = joined(self.join, self.block, f64::from(*lane));
-            *lane = neutral(self.join);
+        // Halves are joined, then their halves: short chains of dependent operations.
+        let mut wide = self.lanes.map(f64::from);
+        let mut half = LANES / 2;
+        while half > 0 {
+            let (low, high) = wide.split_at_mut(half);
+            low.iter_mut().zip(high).for_each(|(a, b)| *a = joined(self.join, *a, *b));
+            half /= 2;
         }
+        self.block = joined(self.join, self.block, wide[0]);
+        self.lanes = [neutral(self.join); LANES];
     }
 
     fn end_block(&mut self) {
@@ -101,6 +106,7 @@ fn join_lanes(lanes: &mut [f32; LANES], first: usize, elements: &[f32], join: im
 }
 
 /// Two results in double precision; extremes are exact in single precision.
+#[inline(always)]
 pub(super) fn joined(join: Join, a: f64, b: f64) -> f64 {
     match join {
         Join::Sum => a + b,

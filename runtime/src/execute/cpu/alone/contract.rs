@@ -149,7 +149,7 @@ impl Room for Contract {
     fn memory(&self) -> Memory {
         let folded: usize = self.folds.iter().flatten().map(|(_, size)| size).sum();
         let product = self.sizes.batches * self.sizes.rows * self.sizes.columns;
-        let (common, own) = if self.is_thin() { (0, 0) } else { (self.sizes.common(self.arch), self.sizes.own()) };
+        let (common, own) = if self.is_thin() { (0, 0) } else { (self.sizes.common(self.arch), self.sizes.own(self.arch)) };
         Memory { common: folded + if self.turn.is_some() { product } else { 0 } + common, own }
     }
 

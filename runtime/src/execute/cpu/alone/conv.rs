@@ -6,11 +6,14 @@ use std::ops::Range;
 use segc_compiler::kernel::Slide;
 
 use super::direct::Direct;
-use super::gemm::{self, Item, Places, Side, Sizes, Strided};
+use super::gemm::{self, Item, Places, Side, Sizes, Strided, clear_end, spread};
 use super::{Hands, Memory, Room};
 
 /// Results of a group up to which windows are summed directly.
-const FEW: usize = 2;
+const FEW: usize = 4;
+
+/// Columns of a result below which places are looked up one by one.
+const NARROW: usize = 16;
 
 /// The sizes of a convolution.
 #[derive(Clone, Debug)]
@@ -64,9 +67,27 @@ impl Frame {
         self.made[0] * self.made[1]
     }
 
+    /// Channel, row and column of the tap at a depth.
+    fn tap(&self, depth: usize) -> (usize, usize, usize) {
+        (depth / self.taps[1] / self.taps[0], depth / self.taps[1] % self.taps[0], depth % self.taps[1])
+    }
+
     /// Where a channel of a group of a sample begins.
     pub fn channel(&self, sample: usize, group: usize, channel: usize) -> usize {
         ((sample * self.groups + group) * self.channels + channel) * self.picture[0] * self.picture[1]
+    }
+}
+
+impl Frame {
+    /// For each tap and each place of a result what it reads in a channel.
+    fn lookup(&self) -> Vec<usize> {
+        let [rows, columns] = &self.sources;
+        let tap = |(down, right): (&Source, &Source)| -> Vec<usize> {
+            let place =
+                |row: usize, column: usize| if row == NOTHING || column == NOTHING { NOTHING } else { row * self.picture[1] + column };
+            down.places.iter().flat_map(|row| right.places.iter().map(move |column| place(*row, *column))).collect()
+        };
+        rows.iter().flat_map(|down| columns.iter().flat_map(move |right| tap((down, right)))).collect()
     }
 }
 
@@ -88,8 +109,10 @@ pub(super) struct Conv {
     frame: Frame,
     sizes: Sizes,
     weights: Places,
-    /// Rows of the picture by tap and column of the result the other way round: for each column, what its taps read.
+    /// For each column of the result what its taps read.
     across: Vec<Source>,
+    /// For narrow results: for each tap and place what it reads in a channel, [`NOTHING`] where it reads none.
+    lookup: Vec<usize>,
     arch: pulp::Arch,
 }
 
@@ -108,7 +131,8 @@ impl Conv {
             depths: (0..depth).collect(),
         };
         let across = (0..frame.made[1]).map(|column| turned(&frame.sources[1], column)).collect();
-        Box::new(Conv { frame, sizes, weights, across, arch })
+        let lookup = if frame.made[1] < NARROW && frame.taps[1] <= frame.made[1] { frame.lookup() } else { Vec::new() };
+        Box::new(Conv { frame, sizes, weights, across, lookup, arch })
     }
 
     /// Samples of an item and columns of one piece of it.
@@ -158,7 +182,7 @@ fn turned(taps: &[Source], column: usize) -> Source {
 
 impl Room for Conv {
     fn memory(&self) -> Memory {
-        Memory { common: self.sizes.common(self.arch), own: self.sizes.own() }
+        Memory { common: self.sizes.common(self.arch), own: self.sizes.own(self.arch) }
     }
 
     fn run(&self, operands: &[&[f32]], result: &mut [f32], hands: &mut Hands) {
@@ -180,51 +204,85 @@ struct Windows<'a> {
 
 impl Side for Windows<'_> {
     #[inline(always)]
-    fn pack<const W: usize>(&self, group: usize, lines: Range<usize>, depths: Range<usize>, panel: &mut [[f32; W]]) {
+    fn pack<const W: usize>(&self, group: usize, lines: Range<usize>, depths: Range<usize>, panels: &mut [[f32; W]]) {
         let frame = &self.conv.frame;
-        if lines.len() < W {
-            panel.iter_mut().for_each(|row| *row = [0.0; W]);
-        }
+        clear_end(lines.len(), depths.len(), panels);
         if frame.taps[1] > frame.made[1] {
-            for (number, line) in lines.enumerate().take(W) {
-                self.down(group, line, depths.clone(), number, panel);
+            for (number, line) in lines.enumerate() {
+                let panel = &mut panels[number / W * depths.len()..][..depths.len()];
+                self.down(group, line, depths.clone(), number % W, panel);
             }
-            return;
-        }
-        let mut first = lines.start;
-        while first < lines.end {
-            // Places of one row of the result.
-            let column = first % frame.made[1];
-            let now = (frame.made[1] - column).min(lines.end - first);
-            self.along(group, first, now, depths.start, first - lines.start, panel);
-            first += now;
+        } else if frame.made[1] < NARROW {
+            self.one_by_one(group, lines, depths, panels);
+        } else {
+            self.along(group, lines, depths, panels);
         }
     }
 }
 
+/// Places of a result that lie in one of its rows.
+struct Stretch {
+    /// Where the sample's group begins.
+    picture: usize,
+    row: usize,
+    column: usize,
+    count: usize,
+    /// The first line, counted from the first of the block.
+    line: usize,
+}
+
 impl Windows<'_> {
-    /// `count` lines that lie in one row of the result, at all depths.
+    /// Depth by depth, row by row of the result.
     #[inline(always)]
-    fn along<const W: usize>(&self, group: usize, line: usize, count: usize, depth: usize, number: usize, panel: &mut [[f32; W]]) {
+    fn along<const W: usize>(&self, group: usize, lines: Range<usize>, depths: Range<usize>, panels: &mut [[f32; W]]) {
         let frame = &self.conv.frame;
-        let (sample, row, column) = (line / frame.places(), line / frame.made[1] % frame.made[0], line % frame.made[1]);
-        let [down, right] = frame.taps;
-        let (mut channel, mut tap_row, mut tap) = (depth / right / down, depth / right % down, depth % right);
-        for to in panel {
-            let to = &mut to[number..number + count];
-            match frame.sources[0][tap_row].places[row] {
-                NOTHING => to.fill(0.0),
-                source => {
-                    let from = &self.picture[frame.channel(sample, group, channel) + source * frame.picture[1]..][..frame.picture[1]];
-                    copy(to, from, &frame.sources[1][tap], column);
+        let [height, width] = frame.picture;
+        let stretches = self.stretches(group, lines);
+        let mut row = [0.0; gemm::BLOCK];
+        for depth in depths.clone() {
+            let (channel, tap_row, tap) = frame.tap(depth);
+            for stretch in &stretches {
+                let to = &mut row[..stretch.count];
+                match frame.sources[0][tap_row].places[stretch.row] {
+                    NOTHING => to.fill(0.0),
+                    source => {
+                        let from = &self.picture[stretch.picture + (channel * height + source) * width..][..width];
+                        copy(to, from, &frame.sources[1][tap], stretch.column);
+                    }
                 }
+                spread(panels, depths.len(), depth - depths.start, stretch.line, to);
             }
-            tap += 1;
-            if tap == right {
-                (tap, tap_row) = (0, tap_row + 1);
-            }
-            if tap_row == down {
-                (tap_row, channel) = (0, channel + 1);
+        }
+    }
+
+    fn stretches(&self, group: usize, lines: Range<usize>) -> Vec<Stretch> {
+        let frame = &self.conv.frame;
+        let mut list = Vec::with_capacity(lines.len() / frame.made[1] + 2);
+        let mut line = lines.start;
+        while line < lines.end {
+            let (sample, row, column) = (line / frame.places(), line / frame.made[1] % frame.made[0], line % frame.made[1]);
+            let count = (frame.made[1] - column).min(lines.end - line);
+            list.push(Stretch { picture: frame.channel(sample, group, 0), row, column, count, line: line - lines.start });
+            line += count;
+        }
+        list
+    }
+
+    /// Depth by depth, every place looked up.
+    #[inline(always)]
+    fn one_by_one<const W: usize>(&self, group: usize, lines: Range<usize>, depths: Range<usize>, panels: &mut [[f32; W]]) {
+        let frame = &self.conv.frame;
+        let (places, plane) = (frame.places(), frame.picture[0] * frame.picture[1]);
+        let own: Vec<(usize, usize)> = lines.map(|line| (frame.channel(line / places, group, 0), line % places)).collect();
+        for depth in depths.clone() {
+            let (channel, tap_row, tap) = frame.tap(depth);
+            let lookup = &self.conv.lookup[(tap_row * frame.taps[1] + tap) * places..][..places];
+            for (number, own) in own.chunks(W).enumerate() {
+                let to = &mut panels[number * depths.len() + depth - depths.start];
+                for (to, (picture, place)) in to.iter_mut().zip(own) {
+                    let from = lookup[*place];
+                    *to = if from == NOTHING { 0.0 } else { self.picture[picture + channel * plane + from] };
+                }
             }
         }
     }
@@ -234,12 +292,11 @@ impl Windows<'_> {
     fn down<const W: usize>(&self, group: usize, line: usize, depths: Range<usize>, number: usize, panel: &mut [[f32; W]]) {
         let frame = &self.conv.frame;
         let (sample, row, column) = (line / frame.places(), line / frame.made[1] % frame.made[0], line % frame.made[1]);
-        let [down, right] = frame.taps;
         let source = &self.conv.across[column];
         let mut depth = depths.start;
         while depth < depths.end {
-            let (channel, tap_row, tap) = (depth / right / down, depth / right % down, depth % right);
-            let now = (right - tap).min(depths.end - depth);
+            let (channel, tap_row, tap) = frame.tap(depth);
+            let now = (frame.taps[1] - tap).min(depths.end - depth);
             let to = &mut panel[depth - depths.start..][..now];
             match frame.sources[0][tap_row].places[row] {
                 NOTHING => to.iter_mut().for_each(|row| row[number] = 0.0),

@@ -13,13 +13,17 @@ const DEPTH: usize = 256;
 /// Columns of an item: its panels of a block of depths fit into the second cache.
 pub(super) const BLOCK: usize = 256;
 
+/// Rows of an item at most: its sums fit into the second cache beside the panels.
+const TALL: usize = 480;
+
 /// Rows of an item where columns alone give too few of them.
 const FEW: usize = 192;
 
 /// One side of a product: lines (rows of the left side, columns of the right one) over depths.
 pub(super) trait Side: Sync {
-    /// Packs up to `W` lines: `panel[d][i]` is line `lines.start + i` at depth `depths.start + d`, zero where there is no such line.
-    fn pack<const W: usize>(&self, batch: usize, lines: Range<usize>, depths: Range<usize>, panel: &mut [[f32; W]]);
+    /// Packs lines, `W` to a panel: row `p * depths.len() + d` of `panels` holds lines `lines.start + p * W` on at depth
+    /// `depths.start + d`, and zeros where there are no more lines.
+    fn pack<const W: usize>(&self, batch: usize, lines: Range<usize>, depths: Range<usize>, panels: &mut [[f32; W]]);
 }
 
 /// The sizes of products that are made together.
@@ -66,13 +70,15 @@ impl Sizes {
     }
 
     /// Elements of the packed right side, of each thread.
-    pub fn own(&self) -> usize {
-        DEPTH.min(self.depth) * BLOCK.min(self.columns.next_multiple_of(32))
+    pub fn own(&self, arch: pulp::Arch) -> usize {
+        let width = BLOCK.min(self.columns.next_multiple_of(32));
+        let sums = if self.depth > DEPTH { self.rows.min(TALL).next_multiple_of(tile(arch).0) * width } else { 0 };
+        DEPTH.min(self.depth) * width + sums
     }
 
     /// Rows of an item, given how many items the columns make.
     pub fn height(&self, items: usize) -> usize {
-        if items < 8 { FEW.min(self.rows) } else { self.rows }
+        self.rows.min(if items < 8 { FEW } else { TALL })
     }
 
     fn padded(&self, arch: pulp::Arch) -> usize {
@@ -119,10 +125,7 @@ fn pack_left<const M: usize>(
         })
     });
     team.each(panels, own, |(batch, first, depths, row, part), _| {
-        for (number, panel) in part.chunks_mut(M * depths).enumerate() {
-            let row = (row + number * M).min(sizes.rows);
-            left.pack(batch, row..(row + M).min(sizes.rows), first..first + depths, panel.as_chunks_mut::<M>().0);
-        }
+        left.pack(batch, row..(row + 8 * M).min(sizes.rows), first..first + depths, part.as_chunks_mut::<M>().0);
     });
 }
 
@@ -154,44 +157,55 @@ impl<R: Side> Job<'_, '_, R> {
     /// Tiles of `M` rows and `W` columns, `V` registers wide.
     #[inline(always)]
     fn run<S: Simd, const M: usize, const V: usize, const W: usize>(mut self, simd: S) {
-        let columns = self.item.columns.clone();
+        let (rows, columns) = (self.item.rows.clone(), self.item.columns.clone());
+        let (down, across) = (rows.len().div_ceil(M), columns.len().div_ceil(W));
+        let (panels, sums) = self.memory.split_at_mut(DEPTH.min(self.depth) * across * W);
+        let (panels, sums) = (panels.as_chunks_mut::<W>().0, sums.as_chunks_mut::<W>().0.as_chunks_mut::<M>().0);
         for first in (0..self.depth).step_by(DEPTH) {
             let depths = DEPTH.min(self.depth - first);
-            let panels = self.memory.as_chunks_mut::<W>().0;
-            for (panel, column) in panels.chunks_mut(depths).zip(columns.clone().step_by(W)) {
-                self.right.pack(self.item.batch, column..(column + W).min(columns.end), first..first + depths, panel);
-            }
+            self.right.pack(self.item.batch, columns.clone(), first..first + depths, &mut panels[..across * depths]);
             let block = &self.packed[self.padded * first..][..self.padded * depths];
-            for (panel, column) in panels.chunks(depths).zip((0..columns.len()).step_by(W)) {
-                let width = W.min(columns.len() - column);
-                for row in self.item.rows.clone().step_by(M) {
-                    let height = M.min(self.item.rows.end - row);
+            for (number, panel) in panels.chunks(depths).take(across).enumerate() {
+                let (column, width) = (number * W, W.min(columns.len() - number * W));
+                for line in 0..down {
+                    let row = rows.start + line * M;
+                    let height = M.min(rows.end - row);
                     let left = block[row * depths..][..M * depths].as_chunks::<M>().0;
                     let mut made = [[0.0; W]; M];
                     sum_tile::<S, M, V, W>(simd, height, width, left, panel, &mut made);
-                    self.item.leave(row, height, column, width, &made, first > 0);
+                    // Sums of earlier depths wait in this thread's memory.
+                    if first > 0 {
+                        add(&mut made, &sums[number * down + line]);
+                    }
+                    if first + depths == self.depth {
+                        self.item.leave(row, height, column, width, &made);
+                    } else {
+                        sums[number * down + line] = made;
+                    }
                 }
             }
         }
     }
 }
 
+#[inline(always)]
+fn add<const W: usize, const M: usize>(made: &mut [[f32; W]; M], before: &[[f32; W]; M]) {
+    for (to, from) in made.iter_mut().zip(before) {
+        to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
+    }
+}
+
 impl Item<'_> {
-    /// Writes a tile, or adds it to what earlier depths left.
+    /// Writes a tile.
     #[inline(always)]
-    fn leave<const W: usize>(&mut self, row: usize, height: usize, column: usize, width: usize, made: &[[f32; W]], adds: bool) {
+    fn leave<const W: usize>(&mut self, row: usize, height: usize, column: usize, width: usize, made: &[[f32; W]]) {
         let mut done = 0;
         while done < width {
             let (piece, from) = ((column + done) / self.width, (column + done) % self.width);
             let now = (self.width - from).min(width - done);
             let first = piece * self.rows.len() + row - self.rows.start;
             for (to, line) in self.to[first..first + height].iter_mut().zip(made) {
-                let sides = to[from..from + now].iter_mut().zip(&line[done..done + now]);
-                if adds {
-                    sides.for_each(|(to, x)| *to += x);
-                } else {
-                    sides.for_each(|(to, x)| *to = *x);
-                }
+                to[from..from + now].iter_mut().zip(&line[done..done + now]).for_each(|(to, x)| *to = *x);
             }
             done += now;
         }
@@ -259,29 +273,51 @@ pub(super) struct Places {
 
 impl Side for Strided<'_> {
     #[inline(always)]
-    fn pack<const W: usize>(&self, batch: usize, lines: Range<usize>, depths: Range<usize>, panel: &mut [[f32; W]]) {
+    fn pack<const W: usize>(&self, batch: usize, lines: Range<usize>, depths: Range<usize>, panels: &mut [[f32; W]]) {
         let data = &self.data[self.places.batches[batch]..];
         let (lines, depths) = (&self.places.lines[lines], &self.places.depths[depths]);
-        if lines.len() < W {
-            panel.iter_mut().for_each(|row| *row = [0.0; W]);
-        }
+        clear_end(lines.len(), depths.len(), panels);
         if lines.len() > 1 && contiguous(lines) {
-            for (row, depth) in panel.iter_mut().zip(depths) {
-                let from = &data[depth + lines[0]..];
-                match from.first_chunk::<W>().filter(|_| lines.len() == W) {
-                    Some(all) => *row = *all,
-                    None => row[..lines.len()].copy_from_slice(&from[..lines.len()]),
-                }
+            for (depth, from) in depths.iter().enumerate() {
+                let from = &data[from + lines[0]..][..lines.len()];
+                spread(panels, depths.len(), depth, 0, from);
             }
             return;
         }
-        for (number, line) in lines.iter().enumerate().take(W) {
-            let mut rest = &mut *panel;
-            for run in depths.chunk_by(|a, b| *b == a + 1) {
-                let (now, behind) = rest.split_at_mut(run.len());
-                let from = &data[line + run[0]..][..run.len()];
-                now.iter_mut().zip(from).for_each(|(row, x)| row[number] = *x);
-                rest = behind;
+        let straight = contiguous(depths);
+        for (number, line) in lines.iter().enumerate() {
+            let panel = &mut panels[number / W * depths.len()..][..depths.len()];
+            if straight {
+                let from = &data[line + depths[0]..][..depths.len()];
+                panel.iter_mut().zip(from).for_each(|(row, x)| row[number % W] = *x);
+            } else {
+                panel.iter_mut().zip(depths).for_each(|(row, depth)| row[number % W] = data[line + depth]);
+            }
+        }
+    }
+}
+
+/// Zeros into the last panel if lines do not fill it.
+#[inline(always)]
+pub(super) fn clear_end<const W: usize>(lines: usize, depths: usize, panels: &mut [[f32; W]]) {
+    if !lines.is_multiple_of(W) {
+        panels[lines / W * depths..].iter_mut().for_each(|row| *row = [0.0; W]);
+    }
+}
+
+/// Neighbouring lines at one depth, from line `first` on, over panels of so many depths.
+#[inline(always)]
+pub(super) fn spread<const W: usize>(panels: &mut [[f32; W]], depths: usize, depth: usize, first: usize, from: &[f32]) {
+    let mut line = first;
+    let mut rest = from;
+    while !rest.is_empty() {
+        let to = &mut panels[line / W * depths + depth];
+        match rest.split_first_chunk::<W>().filter(|_| line.is_multiple_of(W)) {
+            Some((all, behind)) => (*to, rest, line) = (*all, behind, line + W),
+            None => {
+                let (now, behind) = rest.split_at(rest.len().min(W - line % W));
+                to[line % W..][..now.len()].iter_mut().zip(now).for_each(|(to, x)| *to = *x);
+                (rest, line) = (behind, line + now.len());
             }
         }
     }

@@ -4,6 +4,9 @@ use pulp::Simd;
 
 use super::{Hands, Room, around};
 
+/// Entries that are summed in single precision where they are not summed side by side.
+const SHORT: usize = 16;
+
 /// A map along an axis.
 pub(super) struct Resample {
     size: usize,
@@ -56,6 +59,7 @@ impl pulp::WithSimd for Block<'_> {
             for (number, to) in self.to.iter_mut().enumerate() {
                 *to = match self.room.row(number) {
                     [(place, 1.0)] => self.from[*place],
+                    row if row.len() <= SHORT => row.iter().fold(0.0, |sum, (place, weight)| self.from[*place].mul_add(*weight, sum)),
                     row => row.iter().map(|(place, weight)| f64::from(*weight) * f64::from(self.from[*place])).sum::<f64>() as f32,
                 };
             }
