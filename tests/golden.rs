@@ -6,6 +6,7 @@
 //!
 //! `SEGC_GOLDENS` names another folder of cases than `tests/goldens`. `SEGC_GOLDEN_ONLY` runs the cases whose id contains it and
 //! prints the specs that are made.
+#![allow(clippy::unwrap_used)]
 
 #[path = "golden/case.rs"]
 mod case;

@@ -72,7 +72,7 @@ pub struct Form {
 
 impl Forms {
     pub fn read(path: &Path) -> Forms {
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let text = std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         let mut sections: Vec<Section> = Vec::new();
         for line in text.lines() {
             match (line.strip_prefix("===="), sections.last_mut()) {

@@ -156,7 +156,7 @@ impl Layout {
 impl Asked {
     fn new(case: &Case, form: &Form, spec: &Spec) -> Result<Asked, String> {
         let roots = roots(form, spec)?;
-        let request = Request { batch: Some(batch(case, form)), states: true, ..Request::default() };
+        let request = Request { batch: Some(batch(case, form)), states: true };
         let graph = build(spec, &roots, &request).map_err(|fault| fault.message)?;
         let mut asked = Asked { graph: differentiate(&graph), inputs: Vec::new(), checks: Vec::new() };
         let held = asked.hold(case, form, spec)?;

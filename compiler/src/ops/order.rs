@@ -42,7 +42,7 @@ impl Op for Order {
         let inner: usize = shape[self.axis + 1..].iter().product();
         let size = shape[self.axis];
         let mut places = vec![0.0; x.data.len()];
-        for first in (0..x.data.len()).filter(|at| at / inner % size == 0) {
+        for first in (0..x.data.len()).filter(|at| (at / inner).is_multiple_of(size)) {
             let value = |place: usize| x.data[first + place * inner];
             let mut order: Vec<usize> = (0..size).collect();
             order.sort_by(|&a, &b| (value(a) + 0.0).total_cmp(&(value(b) + 0.0)));

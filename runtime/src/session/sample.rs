@@ -124,7 +124,7 @@ impl Values<'_> {
             inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
         }
         let step = round.map_or(0, |(_, step)| step);
-        if self.check_nan.is_none_or(|every| step % every.get() != 0) {
+        if self.check_nan.is_none_or(|every| !step.is_multiple_of(every.get())) {
             return program.run(&inputs, scratch).map_err(RunError::Numeric);
         }
         match program.check(&inputs, scratch).map_err(RunError::Numeric)? {
