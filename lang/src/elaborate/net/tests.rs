@@ -247,7 +247,7 @@ fn mistakes_in_nets_are_pointed_at() {
 }
 
 /// Every net of the library that has a body, built and applied.
-const APPLIED: [(&str, &str); 57] = [
+const APPLIED: [(&str, &str); 64] = [
     ("nn::dense(4, norm: nn::spectral)", "(v)"),
     ("nn::conv(4, kernel: 5, stride: 2, norm: nn::spectral)", "(x)"),
     ("nn::plain()", "(x)"),
@@ -300,6 +300,13 @@ const APPLIED: [(&str, &str); 57] = [
     ("biggan::critic_block(4, first: true)", "(x)"),
     ("biggan::projection(3)", "(x, 1)"),
     ("upsampling::doubling(2)", "(x)"),
+    ("segmenter::normed(instance)", "(x)"),
+    ("segmenter::residual(batch)", "(x)"),
+    ("segmenter::pyramid(regions: 3, norm: instance)", "(grow(x))"),
+    ("redo::flat()", "(x)"),
+    ("redo::trunk(8, attend: true)", "(grow(x))"),
+    ("redo::critic(attend: false, init: normal, base: 8)", "(grow(x))"),
+    ("redo::regressor(2, size: 4, init: normal, base: 8)", "(grow(x))"),
     ("sgd(1e-3, momentum: 0.9)", "(step, 2 * step)"),
     ("adam(1e-3)", "(step, 2 * step)"),
     ("adamw(ramp(0, 1, over: 10 steps))", "(step, 2 * step)"),
