@@ -223,6 +223,79 @@ fn an_order_sorts() {
     agrees("sorted", &found["y"], &[-1.0, 0.5, 2.0, 3.0, -2.0, 7.0, 8.0, 9.0]);
 }
 
+#[test]
+fn an_optimiser_takes_the_gradient_of_a_batch() {
+    let text = "net holder()(at: int) -> [feature: 2] { weight v: [one: 3, feature: 2] = 0 return v[one: at] }
+        net own()(at: int) -> [feature: 2] { weight v: [feature: 2] = 0 return v }
+        model given = holder()
+        model w = own()
+        model rule = adam(1/10)
+        let score = dot(w(0), given(sample_index()), over: feature)
+        let y = rule(w(0), grad(score, wrt: w(0)))";
+    let lab = {
+        let mut lab = Lab::new(text, &["y"], 3, &[("given.v", vec![1.0, 2.0, 3.0, -4.0, 5.0, -6.0]), ("w.v", vec![0.5, 0.25])]);
+        for (path, data) in [("rule.m", vec![0.0; 2]), ("rule.v", vec![0.0; 2]), ("rule.t", vec![0.0])] {
+            lab.values.insert(path.into(), data);
+        }
+        lab.graph = segc_compiler::differentiate(&lab.graph);
+        lab
+    };
+    let found = lab.run();
+    // The first step of Adam is as long as the rate, against the sign of the summed gradient (9, -8).
+    agrees("weights", &found["y"], &[0.4, 0.35]);
+    agrees("first moments", &found["next.rule.m"], &[0.9, -0.8]);
+}
+
+#[test]
+fn slopes_at_zero_are_those_of_pytorch() {
+    let text = "net holder()(at: int) -> [place: 2] { weight v: [place: 2] = 0 return v }
+        model given = holder()
+        let x = given(0)
+        let a = grad(sum(relu(x)), wrt: x)
+        let b = grad(sum(lrelu(x)), wrt: x)
+        let c = grad(sum(unit(x) * index(place: 2)), wrt: x)";
+    let mut lab = Lab::new(text, &["a", "b", "c"], 1, &[("given.v", vec![0.0, 0.0])]);
+    lab.graph = segc_compiler::differentiate(&lab.graph);
+    let found = lab.run();
+    agrees("relu", &found["a"], &[0.0, 0.0]);
+    agrees("lrelu", &found["b"], &[0.2, 0.2]);
+    assert!(found["c"].iter().all(|slope| slope.is_finite()), "{:?}", found["c"]);
+}
+
+/// PerturbGAN's growing block from 64 pixels on has a quarter of its kernel and all of its bias.
+#[test]
+fn a_fused_block_keeps_its_bias() {
+    let text = |fused: bool| {
+        format!(
+            "use std::stylegan
+            net holder()(at: int) -> [channel: 1, height: 2, width: 2] {{ weight v: [channel: 1, height: 2, width: 2] = 0 return v }}
+            net code()(at: int) -> [place: 2, feature: 1] {{ weight v: [place: 2, feature: 1] = 0 return v }}
+            model given = holder()
+            model style = code()
+            model block = stylegan::style_block(1, first: false, fused: {fused})
+            let y = block(given(0), style(0))"
+        )
+    };
+    let weights = |scale: f64| {
+        let mut values = vec![("given.v", vec![0.3, -0.2, 0.9, 0.4]), ("style.v", vec![0.7, -0.4])];
+        values.push(("block.conv_1.w", scaled(scale, wave(9, 0.3, 0.9))));
+        values.extend([("block.conv_1.b", vec![0.8]), ("block.conv_2.w", wave(9, 0.1, 0.4)), ("block.conv_2.b", vec![0.1])]);
+        values.extend([("block.noise_1.gain", vec![0.0]), ("block.noise_2.gain", vec![0.0])]);
+        for (path, at) in [("block.adain_1.gain.w", 0.4), ("block.adain_1.gain.b", 1.0), ("block.adain_1.shift.w", -0.3)] {
+            values.push((path, vec![at]));
+        }
+        values.extend([("block.adain_1.shift.b", vec![0.2]), ("block.adain_2.gain.w", vec![0.6]), ("block.adain_2.gain.b", vec![1.1])]);
+        values.extend([("block.adain_2.shift.w", vec![0.5]), ("block.adain_2.shift.b", vec![-0.1])]);
+        values
+    };
+    let run = |fused: bool, scale: f64| {
+        let mut lab = Lab::new(&text(fused), &["y"], 1, &weights(scale));
+        lab.clock = true;
+        lab.run()["y"].clone()
+    };
+    agrees("four times the kernel", &run(true, 4.0), &run(false, 1.0));
+}
+
 /// Gradient penalty and R1 through StyleGAN critic blocks: derivatives of the weights against central differences in f64.
 #[test]
 fn penalties_through_stylegan_critic_blocks_agree_with_finite_differences() {
@@ -259,7 +332,7 @@ fn penalties_through_stylegan_critic_blocks_agree_with_finite_differences() {
         lab.graph = segc_compiler::differentiate(&lab.graph);
         let paths: Vec<&str> =
             values.iter().map(|(path, _)| *path).filter(|path| !path.ends_with("dense_1.b") && path.starts_with("critic")).collect();
-        let mut sloped = Lab { spec: lab.spec.clone(), graph: lab.graph.clone(), values: lab.values.clone() };
+        let mut sloped = Lab { spec: lab.spec.clone(), graph: lab.graph.clone(), values: lab.values.clone(), clock: false };
         differentiate(&mut sloped, goal, &paths);
         let found = sloped.run();
         for path in &paths {

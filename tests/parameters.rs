@@ -20,6 +20,11 @@ fn on_images(side: usize, uses: &str, net: &str) -> String {
 }
 
 #[test]
+fn perturbgan() {
+    assert_eq!(count(&on_images(64, "std::resnet", "resnet::codes18(out: 10240)")), 32_158_272);
+}
+
+#[test]
 fn redo() {
     let mask = |regions: usize| on_images(128, "std::segmenter", &format!("segmenter::pyramid(regions: {regions}, norm: instance)"));
     assert_eq!(count(&mask(2)), 274_966);

@@ -33,6 +33,7 @@ pub fn judge(case: &Case, forms: &Forms, tell: bool) -> Result<(), String> {
         let inputs: Vec<&[f32]> = asked.inputs.iter().map(Vec::as_slice).collect();
         let mut scratch = ready.scratch();
         ready.run(&inputs, &mut scratch)?;
+        assert_eq!(asked.checks.len(), scratch.outputs.len());
         for (check, found) in asked.checks.iter().zip(&scratch.outputs) {
             if let Some(why) = check.differs(found) {
                 wrong.push(format!("{} on {}: {why}", check.path, device.name()));

@@ -18,6 +18,9 @@ impl Builder<'_> {
         let moved = match known {
             [Some(right), Some(down)] => {
                 let x = self.last(parts[0].clone(), &[], &picture);
+                // What moves farther than the picture is wide leaves it wherever it goes.
+                let size = |back: usize| x.dims[x.dims.len() - back].1 as f64 + 1.0;
+                let (right, down) = (right.clamp(-size(1), size(1)), down.clamp(-size(2), size(2)));
                 Value { node: self.graph.add(Arc::new(ops::Stencil { taps: taps(right, down) }), &[x.node]), dims: x.dims }
             }
             _ => self.moved(term, &parts, &picture),

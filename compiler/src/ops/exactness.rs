@@ -28,7 +28,8 @@ impl Exactness {
     fn of_sums<'a>(sums: impl Iterator<Item = Vec<&'a f64>>) -> Exactness {
         let one = |weights: Vec<&f64>| match weights[..] {
             [] | [&1.0] => Exactness::Exact,
-            [_] => Exactness::Rounded,
+            // A weight that single precision does not hold is rounded as well.
+            [weight] if f64::from(*weight as f32) == *weight => Exactness::Rounded,
             _ => Exactness::Approximate,
         };
         sums.map(one).max().unwrap_or(Exactness::Exact)

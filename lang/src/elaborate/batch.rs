@@ -27,7 +27,7 @@ impl<'m> Elaborator<'m> {
             return Err(self.fault(fault.help("`batch` makes a new axis of the samples.")));
         }
         let size = self.batch_size(span)?;
-        Ok(Value::Tensor(self.batched(id, axis, size, span, scope)))
+        self.batched(id, axis, size, span, scope).map(Value::Tensor)
     }
 
     /// The size of the batch; where it is not known, values of the whole batch are not executed.
@@ -39,26 +39,27 @@ impl<'m> Elaborator<'m> {
     }
 
     /// All samples along an axis, and the places of the axes over which the call is mapped.
-    fn batched(&mut self, id: TermId, axis: Axis, size: usize, span: Span, scope: &Rc<Scope<'m>>) -> TermId {
+    fn batched(&mut self, id: TermId, axis: Axis, size: usize, span: Span, scope: &Rc<Scope<'m>>) -> Result<TermId, Abort> {
         let folded = scope.folded.clone();
         let mut axes = self.store.ty(id).axes.clone();
         axes.extend(folded.iter().filter(|(new, _)| axes.iter().all(|(own, _)| own != new)).copied().collect::<Vec<_>>());
         let x = self.spread_to(id, axes.clone(), span);
         let element = self.store.ty(x).element;
         axes.push((axis, size));
+        self.not_too_large(&axes, span)?;
         let all = if self.store.sampled(x) {
             self.store.intern(Prim::Batch(axis), vec![x], element, axes.clone(), span)
         } else {
             self.spread_to(x, axes.clone(), span)
         };
         if folded.is_empty() {
-            return all;
+            return Ok(all);
         }
         let merged: Vec<Axis> = folded.iter().map(|(axis, _)| *axis).chain([axis]).collect();
         let count = folded.iter().map(|(_, size)| size).product::<usize>() * size;
         axes.retain(|(own, _)| !merged.contains(own));
         axes.push((axis, count));
-        self.store.intern(Prim::Merge(merged, axis), vec![all], element, axes, span)
+        Ok(self.store.intern(Prim::Merge(merged, axis), vec![all], element, axes, span))
     }
 
     /// `sample_index()`: my place among what `batch` puts side by side.

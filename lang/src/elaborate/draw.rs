@@ -48,12 +48,21 @@ impl<'m> Elaborator<'m> {
             if constant && !matches!(value.0, Value::Number(_)) {
                 return Err(self.expected("a number known when compiling", &value.0, value.1));
             }
+            if let (Distribution::Beta, Value::Number(number)) = (from, &value.0) {
+                self.above_zero(*number, value.1)?;
+            }
             args.push(self.operand(&value, &Value::None)?);
         }
-        if from == Distribution::Orthogonal {
-            actuals.take(&["also_normed"]);
-        }
         Ok(Value::Distribution(Rc::new(Distributed { from, args, axes: Vec::new() })))
+    }
+
+    /// A beta distribution has parameters above zero.
+    fn above_zero(&mut self, number: Number, span: Span) -> Result<(), Abort> {
+        if number.real() > 0.0 && number.real().is_finite() {
+            return Ok(());
+        }
+        let fault = Fault::error("out-of-range", "the parameters of `beta` are finite and above 0", span, format!("this is {number}"));
+        Err(self.fault(fault.help("`beta(1, 1)` is uniform; smaller ones draw towards 0 and 1, larger ones towards the middle.")))
     }
 
     /// The distribution that a value is: `normal` alone is one, too.

@@ -16,12 +16,13 @@ const PIXELS: [&str; 2] = ["height", "width"];
 
 impl<'m> Elaborator<'m> {
     /// A map along one axis, which gets another size.
-    fn along(&mut self, x: TermId, axis: Axis, map: AxisMap, size: usize, span: Span) -> TermId {
+    fn along(&mut self, x: TermId, axis: Axis, map: AxisMap, size: usize, span: Span) -> Result<TermId, Abort> {
         let ty = self.store.ty(x).clone();
-        let axes = ty.axes.iter().map(|(own, old)| if *own == axis { (axis, size) } else { (*own, *old) }).collect();
+        let axes: Vec<_> = ty.axes.iter().map(|(own, old)| if *own == axis { (axis, size) } else { (*own, *old) }).collect();
+        self.not_too_large(&axes, span)?;
         let copies = matches!(map, AxisMap::Reverse | AxisMap::Roll(_) | AxisMap::Every(_));
         let element = if copies { ty.element } else { Element::Real };
-        self.store.intern(Prim::Along(axis, map), vec![x], element, axes, span)
+        Ok(self.store.intern(Prim::Along(axis, map), vec![x], element, axes, span))
     }
 
     /// `pad(x, by, with:)`; negative numbers cut off.
@@ -52,7 +53,7 @@ impl<'m> Elaborator<'m> {
                 return Err(self.fault(Fault::error("bad-size", message, by_place, "nothing is left")));
             }
             if (before, after) != (0, 0) {
-                x = self.along(x, self.known_axis(name)?, AxisMap::Pad { before, after, with }, left as usize, span);
+                x = self.along(x, self.known_axis(name)?, AxisMap::Pad { before, after, with }, left as usize, span)?;
             }
         }
         Ok(Value::Tensor(x))
@@ -91,7 +92,7 @@ impl<'m> Elaborator<'m> {
         for ((name, to), scale) in PIXELS.into_iter().zip(sides).zip(scales) {
             let size = self.length_of(x, name, place)?;
             if size != to || scale.is_some() {
-                x = self.along(x, self.known_axis(name)?, AxisMap::Resize { by, corners, smooth, scale }, to, span);
+                x = self.along(x, self.known_axis(name)?, AxisMap::Resize { by, corners, smooth, scale }, to, span)?;
             }
         }
         Ok(Value::Tensor(x))
@@ -140,7 +141,8 @@ impl<'m> Elaborator<'m> {
             let size = self.length_of(x, name, place)?;
             let along = Window { size: window, dilation: 1, stride, pad: 2 * pad };
             let left = self.windows(&along, size, at, [place, span])?;
-            x = self.along(x, self.known_axis(name)?, AxisMap::Average { window, stride, pad, inside }, left, span);
+            self.window_meets(pad, window, span)?;
+            x = self.along(x, self.known_axis(name)?, AxisMap::Average { window, stride, pad, inside }, left, span)?;
         }
         Ok(Value::Tensor(x))
     }
@@ -151,7 +153,7 @@ impl<'m> Elaborator<'m> {
         let sides = self.target_sides(actuals, span)?;
         for (name, to) in PIXELS.into_iter().zip(sides) {
             if self.length_of(x, name, place)? != to {
-                x = self.along(x, self.known_axis(name)?, AxisMap::AverageTo, to, span);
+                x = self.along(x, self.known_axis(name)?, AxisMap::AverageTo, to, span)?;
             }
         }
         Ok(Value::Tensor(x))
@@ -177,7 +179,7 @@ impl<'m> Elaborator<'m> {
                 _ if by < 1 => return Err(self.expected("a step from 1 on", &Value::Number(Number::whole(by as i64)), span)),
                 _ => (AxisMap::Every(by as usize), size.div_ceil(by as usize)),
             };
-            id = self.along(id, axis, map, left, span);
+            id = self.along(id, axis, map, left, span)?;
         }
         Ok(Value::Tensor(id))
     }
@@ -187,7 +189,7 @@ impl<'m> Elaborator<'m> {
     pub fn fir(&mut self, actuals: &mut Actuals<'m>, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         let (mut x, place) = self.tensor(actuals, span)?;
         let taps = self.taps(actuals, span)?;
-        let [up, down] = [self.pair(actuals, "up", [1, 1], 1)?[0], self.pair(actuals, "down", [1, 1], 1)?[0]];
+        let [up, down] = [self.one(actuals, "up", 1, 1)?, self.one(actuals, "down", 1, 1)?];
         let mut ends = [0; 2];
         for (end, label) in ends.iter_mut().zip(["before", "after"]) {
             if let Some(given) = actuals.take(&[label]) {
@@ -209,7 +211,7 @@ impl<'m> Elaborator<'m> {
                 return Err(self.fault(Fault::error("bad-size", message, place, self.shown(x)).help("Pad more, or take fewer taps.")));
             }
             let map = AxisMap::Fir { taps: taps.clone(), up, down, before, after };
-            x = self.along(x, axis, map, long as usize / down + 1, span);
+            x = self.along(x, axis, map, long as usize / down + 1, span)?;
         }
         Ok(Value::Tensor(x))
     }

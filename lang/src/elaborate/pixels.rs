@@ -36,7 +36,7 @@ impl<'m> Elaborator<'m> {
         let pad = self.frame(actuals, "pad")?;
         let dilation = self.pair(actuals, "dilation", [1, 1], 1)?;
         let input_dilation = self.pair(actuals, "input_dilation", [1, 1], 1)?;
-        let groups = self.pair(actuals, "groups", [1, 1], 1)?[0];
+        let groups = self.one(actuals, "groups", 1, 1)?;
         let [out, channel, row, column] = self.kernel_sizes(w.0, &w.1)?;
         self.grouped((x.0, channel, "channel"), (w.0, out), groups, [x.1, w.1])?;
         let [height, width] = self.pixel_sizes(x.0, x.1)?;
@@ -59,7 +59,7 @@ impl<'m> Elaborator<'m> {
         let pad = self.frame(actuals, "pad")?;
         let dilation = self.pair(actuals, "dilation", [1, 1], 1)?;
         let out_pad = self.pair(actuals, "out_pad", [0, 0], 0)?;
-        let groups = self.pair(actuals, "groups", [1, 1], 1)?[0];
+        let groups = self.one(actuals, "groups", 1, 1)?;
         let [out, channel, row, column] = self.kernel_sizes(w.0, &w.1)?;
         let own = self.length_of(x.0, "channel", x.1)?;
         if own != channel || !own.is_multiple_of(groups) {
@@ -97,15 +97,21 @@ impl<'m> Elaborator<'m> {
         for at in 0..2 {
             let along = Window { size: window[at], dilation: 1, stride: stride[at], pad: pad[2 * at] + pad[2 * at + 1] };
             sides[at] = self.windows(&along, sizes[at], at, [place, span])?;
-            if pad[2 * at].max(pad[2 * at + 1]) >= window[at] {
-                let message = "a window lies outside of the picture altogether";
-                let fault = Fault::error("bad-size", message, span, "`pad` is as large as the window");
-                return Err(self.fault(fault.help("Pad by less than the window.")));
-            }
+            self.window_meets(pad[2 * at].max(pad[2 * at + 1]), window[at], span)?;
         }
         let mut axes = self.store.ty(x).axes.clone();
         self.resize_axes(&mut axes, sides)?;
         Ok(Value::Tensor(self.store.intern(Prim::MaxPool { window, stride, pad }, vec![x], Element::Real, axes, span)))
+    }
+
+    /// Every window must have something of the picture.
+    pub fn window_meets(&mut self, pad: usize, window: usize, span: Span) -> Result<(), Abort> {
+        if pad < window {
+            return Ok(());
+        }
+        let message = "a window lies outside of the picture altogether";
+        let fault = Fault::error("bad-size", message, span, "`pad` is as large as the window");
+        Err(self.fault(fault.help("Pad by less than the window.")))
     }
 
     fn picture_and_kernel(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Result<[(TermId, Span); 2], Abort> {
@@ -138,6 +144,17 @@ impl<'m> Elaborator<'m> {
             Some(given) => {
                 let value = (given.value(self)?, given.span());
                 self.whole_numbers(&value, least)
+            }
+        }
+    }
+
+    /// One number.
+    pub fn one(&mut self, actuals: &mut Actuals<'m>, label: &str, usual: usize, least: usize) -> Result<usize, Abort> {
+        match actuals.take(&[label]) {
+            None => Ok(usual),
+            Some(given) => {
+                let value = (given.value(self)?, given.span());
+                self.whole_numbers::<1>(&value, least).map(|[one]| one)
             }
         }
     }

@@ -33,6 +33,8 @@ impl Store {
             Prim::Field { .. } | Prim::State { .. } | Prim::Solved { .. } | Prim::SampleIndex => true,
             Prim::Draw { per: Per::Sample, .. } => true,
             Prim::Batch(_) | Prim::Average { .. } => false,
+            // Summed over the samples where what it goes by is shared.
+            Prim::Grad => self.sampled[args[1].0 as usize],
             _ => args.iter().any(|arg| self.sampled[arg.0 as usize]),
         };
         self.sampled.push(own);

@@ -200,7 +200,9 @@ impl Compiler<'_> {
             let Ok(sample) = set.sample(part, index) else { continue };
             let inputs: Option<Vec<&[f32]>> = ready.program().inputs.iter().map(|(leaf, _)| field(leaf, data, &sample)).collect();
             let inputs = inputs.ok_or_else(|| RunError::Usage("an average can only read fields of the data it goes over".into()))?;
-            ready.run(&inputs, &mut scratch).map_err(RunError::Numeric)?;
+            super::watch::run(ready.as_ref(), &inputs, &mut scratch, self.options.check_nan.is_some(), || {
+                format!("image {}", sample.stem)
+            })?;
             sum.iter_mut().zip(&scratch.outputs[0]).for_each(|(sum, x)| *sum += f64::from(*x));
             count += 1;
         }

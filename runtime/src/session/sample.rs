@@ -123,18 +123,11 @@ impl Values<'_> {
             };
             inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
         }
-        let step = round.map_or(0, |(_, step)| step);
-        if self.check_nan.is_none_or(|every| !step.is_multiple_of(every.get())) {
-            return program.run(&inputs, scratch).map_err(RunError::Numeric);
-        }
-        match program.check(&inputs, scratch).map_err(RunError::Numeric)? {
-            None => Ok(()),
-            Some(finding) => {
-                let step = round.map_or_else(String::new, |(member, step)| format!(", step {step} of {member}"));
-                let at = format!("image {}{step}", self.sample.stem);
-                Err(RunError::NotFinite(Box::new(watch::fault(&finding, &at))))
-            }
-        }
+        let look = self.check_nan.is_some_and(|every| round.map_or(0, |(_, step)| step).is_multiple_of(every.get()));
+        watch::run(program, &inputs, scratch, look, || {
+            let step = round.map_or_else(String::new, |(member, step)| format!(", step {step} of {member}"));
+            format!("image {}{step}", self.sample.stem)
+        })
     }
 
     /// Steps until the rounds are over, a state is invalid, or the states repeat: a step is a pure function of sample and states, so

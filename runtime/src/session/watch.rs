@@ -5,6 +5,7 @@ use segc_lang::fault::{Fault, Severity};
 use segc_lang::source::Span;
 
 use crate::execute::{Executable, Finding, Scratch, Statistics};
+use crate::outcome::RunError;
 
 /// A program that is looked after: it runs fused, and is checked op by op, since a fused kernel keeps most of its values to itself. Both
 /// give the same bits.
@@ -34,8 +35,24 @@ impl Executable for Watched {
     }
 }
 
-/// The fault of a finding. `at` is where in the run: image and step.
-pub(super) fn fault(finding: &Finding, at: &str) -> Fault {
+/// Runs a program, looked after or not. `at` says where in the run this is: image and step.
+pub(super) fn run(
+    program: &dyn Executable,
+    inputs: &[&[f32]],
+    scratch: &mut Scratch,
+    look: bool,
+    at: impl Fn() -> String,
+) -> Result<(), RunError> {
+    if !look {
+        return program.run(inputs, scratch).map_err(RunError::Numeric);
+    }
+    match program.check(inputs, scratch).map_err(RunError::Numeric)? {
+        None => Ok(()),
+        Some(finding) => Err(RunError::NotFinite(Box::new(fault(&finding, &at())))),
+    }
+}
+
+fn fault(finding: &Finding, at: &str) -> Fault {
     let made = finding.writes.iter().find(|made| !made.is_finite());
     let (name, place) = finding.ops.first().copied().unwrap_or(("a kernel", None));
     let what = made.map_or_else(String::new, |made| if made.nan > 0 { "NaN".into() } else { "infinity".into() });

@@ -100,7 +100,7 @@ fn nets_are_values_and_may_be_given_some_of_their_arguments() {
     let spec = trained(&pictures(text), &["y", "z"]);
     let buffers: Vec<_> = spec.buffers.iter().map(|buffer| buffer.path.as_str()).collect();
     assert_eq!(buffers, ["a.scale.u", "a.scale.v", "b.scale.u", "b.scale.v"]);
-    assert_eq!(count(&spec, |prim| *prim == Prim::Const(1e-4)), 1);
+    assert_eq!(count(&spec, |prim| *prim == Prim::Const(1e-8)), 1); // its square
     // Two calls of one model with states are two forwards.
     assert_eq!(spec.calls.len(), 3);
     assert_eq!(axes(&spec, &spec.buffers[1].ty.axes), "column 27");
