@@ -62,7 +62,7 @@ pub struct Run {
     /// Compute every op by itself, for finding faults of the compiler
     #[arg(long)]
     pub no_fuse: bool,
-    /// Stop at the first NaN and say which op made it of what; of solves every N-th step is looked at [default: every]
+    /// Stop at the first NaN and say which op made it of what; every N-th step of solves and every N-th image is looked at [default: every]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub check_nan: Option<std::num::NonZeroUsize>,
 }

@@ -14,6 +14,7 @@ mod case;
 mod form;
 #[path = "golden/judge.rs"]
 mod judge;
+mod lab;
 #[path = "golden/text.rs"]
 mod text;
 

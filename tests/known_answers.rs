@@ -1,5 +1,5 @@
-//! Known answers of layers and losses that PyTorch gave in f64, on inputs that are sines of their place; through the library. Those of
-//! single ops are in the compiler's tests.
+//! Known answers of layers and losses that PyTorch gave in f64, on inputs that are sines of their place; through the library where it has
+//! them. Those of single ops are in the compiler's tests.
 
 mod lab;
 

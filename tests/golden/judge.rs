@@ -7,8 +7,6 @@ use segc_compiler::build::{Leaf, Request, build};
 use segc_compiler::differentiate::derivative;
 use segc_compiler::ops::{Input as InputOp, Sum};
 use segc_compiler::{Graph, NodeId, differentiate, fuse, plan, simplify};
-use segc_lang::params::Overrides;
-use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::{Prim, Spec, TermId};
 use segc_runtime::execute::{Cpu, Device, Reference};
 
@@ -23,7 +21,8 @@ pub fn judge(case: &Case, forms: &Forms, tell: bool) -> Result<(), String> {
     if tell {
         println!("{text}");
     }
-    let spec = compiled(&text, &form, batch(case, &form))?;
+    let wanted = form.outputs.iter().filter(|output| output.next.is_none()).map(|output| output.called.clone()).collect();
+    let spec = crate::lab::compiled(&text, wanted, form.training, batch(case, &form))?;
     let asked = Asked::new(case, &form, &spec)?;
     let mut wrong = Vec::new();
     let simple = simplify(&differentiate(&asked.graph));
@@ -49,30 +48,6 @@ fn batch(case: &Case, form: &Form) -> usize {
         case.inputs[&input.name].shape.get(place).copied()
     });
     sizes.max().unwrap_or(1)
-}
-
-struct Alone;
-
-impl Loader for Alone {
-    fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
-        Err(LoadError::Outside)
-    }
-}
-
-fn compiled(text: &str, form: &Form, batch: usize) -> Result<Spec, String> {
-    let wanted = form.outputs.iter().filter(|output| output.next.is_none()).map(|output| output.called.clone()).collect();
-    let overrides = Overrides { wanted, training: form.training, batch: Some(batch), ..Overrides::default() };
-    let checked = segc_lang::compile("golden.seg", text, &Alone, &overrides);
-    let errors: Vec<_> = checked.faults.iter().filter(|fault| fault.severity == segc_lang::fault::Severity::Error).collect();
-    let place = |fault: &segc_lang::fault::Fault| fault.labels.iter().map(|(_, words)| words.as_str()).collect::<Vec<_>>().join("; ");
-    if let Some(fault) = errors.first() {
-        return Err(format!("error[{}]: {} ({})\n{text}", fault.code, fault.message, place(fault)));
-    }
-    let spec = checked.spec.ok_or("there is no spec")?;
-    match spec.pending.first() {
-        Some(pending) => Err(format!("{} cannot be executed yet\n{text}", pending.what)),
-        None => Ok(spec),
-    }
 }
 
 /// What a case asks of one graph.

@@ -31,16 +31,25 @@ impl Loader for Alone {
     }
 }
 
-/// Elaborates `wanted` for a batch.
-pub fn elaborated(text: &str, wanted: &[&str], batch: usize) -> Spec {
-    let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_string()).collect();
-    let overrides = Overrides { wanted, training: true, batch: Some(batch), ..Overrides::default() };
+/// Elaborates `wanted` for a batch where models train or not. Errors: the first fault, or what is not executed yet.
+pub fn compiled(text: &str, wanted: Vec<String>, training: bool, batch: usize) -> Result<Spec, String> {
+    let overrides = Overrides { wanted, training, batch: Some(batch), ..Overrides::default() };
     let checked = segc_lang::compile("lab.seg", text, &Alone, &overrides);
-    let fault = checked.faults.iter().find(|fault| fault.severity == Severity::Error);
-    assert!(fault.is_none(), "{fault:?}");
-    let spec = checked.spec.expect("a spec");
-    assert!(spec.pending.is_empty(), "{:?}", spec.pending);
-    spec
+    if let Some(fault) = checked.faults.iter().find(|fault| fault.severity == Severity::Error) {
+        let places: Vec<_> = fault.labels.iter().map(|(_, words)| words.as_str()).collect();
+        return Err(format!("error[{}]: {} ({})\n{text}", fault.code, fault.message, places.join("; ")));
+    }
+    let spec = checked.spec.ok_or("there is no spec")?;
+    match spec.pending.first() {
+        Some(pending) => Err(format!("{} cannot be executed yet\n{text}", pending.what)),
+        None => Ok(spec),
+    }
+}
+
+/// The same for a text that must be sound.
+pub fn elaborated(text: &str, wanted: &[&str], batch: usize) -> Spec {
+    let wanted = wanted.iter().map(|name| (*name).to_string()).collect();
+    compiled(text, wanted, true, batch).unwrap_or_else(|why| panic!("{why}"))
 }
 
 impl Lab {

@@ -30,7 +30,8 @@ pub struct Options {
     pub on: On,
     /// Whether kernels are fused.
     pub fused: bool,
-    /// Whether kernels are looked after for NaN and infinities: in every so many steps of a solve, and in all that is computed once.
+    /// Whether ops are looked after for NaN and infinities: in every so many steps of a solve, counted over all images, and in what is
+    /// computed once for every so many images.
     pub check_nan: Option<std::num::NonZeroUsize>,
     /// What an earlier run already found.
     pub done: Vec<Done>,

@@ -39,6 +39,8 @@ struct Values<'a> {
     solved: HashMap<TermId, Vec<f32>>,
     averages: &'a HashMap<TermId, Vec<f32>>,
     check_nan: Option<NonZeroUsize>,
+    /// Number of the sample in the data.
+    index: usize,
 }
 
 impl<'a> Worker<'a> {
@@ -58,7 +60,7 @@ impl<'a> Worker<'a> {
     ) -> Result<Found, RunError> {
         let programs = self.programs;
         let mut values =
-            Values { data, sample: &sample, solved: HashMap::new(), averages: &programs.averages, check_nan: programs.check_nan };
+            Values { data, sample: &sample, solved: HashMap::new(), averages: &programs.averages, check_nan: programs.check_nan, index };
         let (mut notes, mut curves) = (Vec::new(), Vec::new());
         for (member, scratch) in programs.members.iter().zip(&mut self.members) {
             let mut solved = values.solve(member, scratch)?;
@@ -110,7 +112,7 @@ impl Values<'_> {
         program: &dyn Executable,
         states: &[Vec<f32>],
         scratch: &mut Scratch,
-        round: Option<(&str, usize)>,
+        round: Option<(&Member, usize)>,
     ) -> Result<(), RunError> {
         let mut inputs: Vec<&[f32]> = Vec::with_capacity(program.program().inputs.len());
         for (leaf, _) in &program.program().inputs {
@@ -123,9 +125,10 @@ impl Values<'_> {
             };
             inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
         }
-        let look = self.check_nan.is_some_and(|every| round.map_or(0, |(_, step)| step).is_multiple_of(every.get()));
+        let number = round.map_or(self.index, |(member, step)| self.index * member.rounds + step);
+        let look = self.check_nan.is_some_and(|every| number.is_multiple_of(every.get()));
         watch::run(program, &inputs, scratch, look, || {
-            let step = round.map_or_else(String::new, |(member, step)| format!(", step {step} of {member}"));
+            let step = round.map_or_else(String::new, |(member, step)| format!(", step {step} of {}", member.name));
             format!("image {}{step}", self.sample.stem)
         })
     }
@@ -140,7 +143,7 @@ impl Values<'_> {
         let mut curves: Vec<Vec<f32>> = vec![Vec::with_capacity(member.rounds); member.watched.len()];
         for round in 0..member.rounds {
             let newest = history.len() - 1;
-            self.bind_and_run(member.step.as_ref(), &history[newest], step, Some((&member.name, round)))?;
+            self.bind_and_run(member.step.as_ref(), &history[newest], step, Some((member, round)))?;
             let (next, watched) = step.outputs.split_at(count);
             if !finite(watched) {
                 return Ok(invalid(member, round, history, curves));
