@@ -30,6 +30,8 @@ pub enum Leaf {
     Average(TermId),
     /// A weight, by number.
     Weight(usize),
+    /// The moving average of a weight, by the weight's number.
+    Averaged(usize),
     /// A state of a model before the turn, by number.
     Buffer(usize),
     /// Where in the run a program stands, as numbers below 2^16, exact in f32, the lowest part first: four of the seed, the phase, the
@@ -145,6 +147,7 @@ impl Builder<'_> {
             Prim::Solved { .. } => self.input(Leaf::Solved(id), &term.ty, true),
             Prim::Average { .. } => self.input(Leaf::Average(id), &term.ty, false),
             Prim::Weight(number) => self.input(Leaf::Weight(*number), &term.ty, false),
+            Prim::Averaged(number) => self.input(Leaf::Averaged(*number), &term.ty, false),
             Prim::Elapsed(unit) => self.input(Leaf::Elapsed(*unit), &term.ty, false),
             Prim::Buffer { buffer, .. } => self.buffer(id, *buffer, term)?,
             Prim::Called(_) | Prim::Oracle => self.arg(term, 0),

@@ -5,8 +5,10 @@
 //! the order in which the compiler lays them out, the last one contiguous.
 
 mod prims;
+mod train;
 
 pub use prims::{AxisMap, Binary, Distribution, Outside, Per, Prim, Reduction, Sliding, Unary, Unit};
+pub use train::{Act, Average, Duration, Phase, Statement, Update, UpdateTerms};
 
 use crate::source::Span;
 
@@ -285,13 +287,22 @@ pub struct Official {
     pub layout: Vec<Vec<(Axis, Option<usize>)>>,
 }
 
+/// What an evaluation goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Number in [`Spec::data`] and part.
+    Data(usize, Part),
+    /// So many samples that need no data: draws only.
+    Samples(usize),
+}
+
 /// An evaluation: each value is averaged over the samples.
 #[derive(Clone, Debug)]
 pub struct Eval {
     /// Its name.
     pub name: String,
-    /// Number in [`Spec::data`] and part.
-    pub over: (usize, Part),
+    /// What it goes over.
+    pub over: Over,
     /// Name and scalar term; a lone value has the empty name.
     pub values: Vec<(String, TermId)>,
     /// Whether a value comes from ground truth, so that data without labels skips it.
@@ -345,6 +356,8 @@ pub struct Spec {
     pub wanted: Vec<(String, TermId)>,
     /// The per-image optimisations.
     pub solves: Vec<Solve>,
+    /// The training phases in the order in which they run.
+    pub phases: Vec<Phase>,
     /// The evaluations.
     pub evals: Vec<Eval>,
     /// What is written.

@@ -187,7 +187,13 @@ impl<'m> Elaborator<'m> {
             self.reads.push((*id, eval.value.span, over.0));
         }
         let needs_labels = values.iter().any(|(_, id)| self.knows_labels(*id));
-        self.spec.evals.push(spec::Eval { name: eval.name.text.clone(), over, values, needs_labels, span: eval.name.span });
+        self.spec.evals.push(spec::Eval {
+            name: eval.name.text.clone(),
+            over: spec::Over::Data(over.0, over.1),
+            values,
+            needs_labels,
+            span: eval.name.span,
+        });
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::spec::{Axis, Element, Filter, ParamValue, Part, Pictures, Prim, Reduction, Sliding, Spec, Step, TermId, Type};
+use crate::spec::{Axis, Element, Filter, Over, ParamValue, Part, Pictures, Prim, Reduction, Sliding, Spec, Step, TermId, Type};
 
 /// The spec as text: params, data, solves, evaluations, output, terms.
 pub fn show(spec: &Spec) -> String {
@@ -40,7 +40,11 @@ pub fn show(spec: &Spec) -> String {
     }
     for eval in &spec.evals {
         let labels = if eval.needs_labels { ", needs labels" } else { "" };
-        line(&mut text, format_args!("  eval {} over {}{labels}", eval.name, part(spec, eval.over)));
+        let over = match eval.over {
+            Over::Data(data, own) => part(spec, (data, own)),
+            Over::Samples(count) => format!("{count} samples"),
+        };
+        line(&mut text, format_args!("  eval {} over {over}{labels}", eval.name));
         for (name, term) in &eval.values {
             let name = if name.is_empty() { "value" } else { name };
             line(&mut text, format_args!("    {name} = {}", id(*term)));
@@ -145,6 +149,7 @@ fn shown_term(spec: &Spec, term: TermId) -> String {
     let head = match &term.prim {
         Prim::Const(value) => return value.to_string(),
         Prim::Field { data, field } => return format!("{}.{field}", spec.data[*data].name),
+        Prim::Averaged(number) => format!("average {}", spec.weights[*number].path),
         Prim::State { solve, member, state } => {
             let member = spec.solves.get(*solve).and_then(|solve| solve.members.get(*member));
             let state = member.and_then(|member| member.states.get(*state).map(|state| (member, state)));

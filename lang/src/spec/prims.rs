@@ -259,6 +259,8 @@ pub enum Prim {
     },
     /// The weight with this number in [`super::Spec::weights`]. Shared by all samples.
     Weight(usize),
+    /// The moving average of the weight with this number, as it is before the statement that computes the next one. Shared by all samples.
+    Averaged(usize),
     /// A state of a model as a call finds it: number in [`super::Spec::buffers`] and in [`super::Spec::calls`]. Calls of one turn
     /// are threaded: the first
     /// finds what the turn before left, the next what the first leaves. Shared by all samples.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{OnceLock, mpsc};
 
-use segc_lang::spec::{Part, Pictures, Spec};
+use segc_lang::spec::{Over, Part, Pictures, Spec};
 
 use crate::data::{self, DataSet};
 use crate::execute::{Cpu, Device, Reference};
@@ -104,9 +104,12 @@ pub fn run(spec: &Spec, options: &Options, observer: &mut dyn Observer) -> Resul
 
 /// The part of a data item that outputs and evaluations see: that of its evaluations.
 fn part(spec: &Spec, number: usize) -> Part {
-    let named = spec.evals.iter().map(|eval| eval.over).find(|(data, part)| *data == number && *part != Part::Whole);
+    let named = spec.evals.iter().find_map(|eval| match eval.over {
+        Over::Data(data, part) if data == number && part != Part::Whole => Some(part),
+        _ => None,
+    });
     match (&spec.data[number].source, named) {
-        (_, Some((_, part))) => part,
+        (_, Some(part)) => part,
         (Pictures::Scenes { .. }, None) => Part::Test,
         (Pictures::Folder { .. }, None) => Part::Whole,
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use segc_compiler::build::{Leaf, Request};
 use segc_lang::fault::Fault;
-use segc_lang::spec::{Part, Prim, Spec, TermId};
+use segc_lang::spec::{Over, Part, Prim, Spec, TermId};
 
 use super::Options;
 use super::means::full_name;
@@ -103,7 +103,7 @@ impl Programs {
             roots.push((output.name.clone(), output.value));
             self.has_output = true;
         }
-        for eval in spec.evals.iter().filter(|eval| eval.over.0 == number) {
+        for eval in spec.evals.iter().filter(|eval| matches!(eval.over, Over::Data(data, _) if data == number)) {
             if eval.needs_labels && !set.has_labels() {
                 let why = "the data has no ground truth: give `labels`, a folder of masks".to_owned();
                 self.skipped.push(Measured { name: eval.name.clone(), values: Vec::new(), samples: 0, skipped: Some(why) });

@@ -121,7 +121,7 @@ impl Values<'_> {
                 Leaf::Solved(id) => self.solved.get(id).map(Vec::as_slice),
                 Leaf::Average(id) => self.averages.get(id).map(Vec::as_slice),
                 Leaf::Field(..) => field(leaf, self.data, self.sample),
-                Leaf::Weight(_) | Leaf::Buffer(_) | Leaf::Clock | Leaf::Samples | Leaf::Elapsed(_) => None,
+                Leaf::Weight(_) | Leaf::Averaged(_) | Leaf::Buffer(_) | Leaf::Clock | Leaf::Samples | Leaf::Elapsed(_) => None,
             };
             inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
         }
