@@ -1,9 +1,9 @@
-//! Random graphs: no two live buffers overlap, whatever the plan shares.
+//! Random graphs: no two live buffers overlap, whatever the plan shares; derivatives made in one pass are those made one by one.
 
 mod drawn;
 
 use segc_compiler::kernel::{Kernel, Over, Place};
-use segc_compiler::{Program, fuse, plan, simplify};
+use segc_compiler::{NodeId, Program, differentiate, fuse, plan, simplify};
 
 /// Elements of each buffer that a kernel writes.
 fn written(program: &Program) -> Vec<Vec<(usize, usize)>> {
@@ -49,6 +49,20 @@ fn no_two_live_buffers_overlap() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn derivatives_of_one_pass_are_those_of_many() {
+    for seed in 0..300 {
+        let mut graph = drawn::random(seed);
+        let last = graph.outputs[0].1;
+        let total = graph.sum(last, &(0..graph.shape(last).len()).collect::<Vec<_>>());
+        let list: Vec<NodeId> = graph.ids().take_while(|id| *id < total).filter(|id| graph.shape(*id) == graph.shape(last)).collect();
+        let together = differentiate::derivatives(&mut graph, total, &list);
+        let nodes = graph.len();
+        let apart: Vec<NodeId> = list.iter().map(|x| differentiate::derivative(&mut graph, total, *x)).collect();
+        assert_eq!((together, nodes), (apart, graph.len()), "seed {seed}");
     }
 }
 

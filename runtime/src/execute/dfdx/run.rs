@@ -71,7 +71,7 @@ fn outermost(graph: &Graph) -> Graph {
     let mut inner = HashSet::new();
     for &grad in &grads {
         let operands = graph.operands(grad);
-        let on = between(graph, operands[0], operands[1]);
+        let on = between(graph, operands[0], &[operands[1]]);
         inner.extend(grads.iter().copied().filter(|other| on.get(other.index()) == Some(&true)));
     }
     graph.rebuild(|new, site| match inner.contains(&site.id) {
