@@ -14,6 +14,7 @@ modules! {
     "augment"
     "biggan"
     "colour"
+    "compact"
     "efficientnet"
     "filter"
     "gan"

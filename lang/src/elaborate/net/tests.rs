@@ -247,7 +247,7 @@ fn mistakes_in_nets_are_pointed_at() {
 }
 
 /// Every net of the library that has a body, built and applied.
-const APPLIED: [(&str, &str); 64] = [
+const APPLIED: [(&str, &str); 76] = [
     ("nn::dense(4, norm: nn::spectral)", "(v)"),
     ("nn::conv(4, kernel: 5, stride: 2, norm: nn::spectral)", "(x)"),
     ("nn::plain()", "(x)"),
@@ -257,6 +257,18 @@ const APPLIED: [(&str, &str); 64] = [
     ("nn::batch_norm()", "(x)"),
     ("nn::residual(4)", "(x)"),
     ("nn::self_attention()", "(wide)"),
+    ("compact::dense(4)", "(v)"),
+    ("compact::conv(4)", "(x)"),
+    ("compact::style_block(4, first: false)", "(x, v)"),
+    ("compact::mapping_net()", "(v)"),
+    ("compact::synthesis_net(3, 16, from: 8)", "(spread(v, place: 1, level: 3), fade: 1/2)"),
+    ("compact::generator(4, 16)", "(v)"),
+    ("compact::critic_block(4)", "(x)"),
+    ("compact::trunk(16)", "(grow(x)).end"),
+    ("compact::critic(16, from: 8)", "(stack([grow(x), 1 - grow(x)], as: kind), fade: 1/2).score"),
+    ("compact::segmenter(2)", "(x)"),
+    ("compact::region_generator(16)", "(grow(x)[channel: 0], v)"),
+    ("compact::regressor(2, size: 4, top: 16)", "(grow(x))"),
     ("stylegan::dense(4)", "(v)"),
     ("stylegan::conv(4)", "(x)"),
     ("stylegan::adain()", "(x, v)"),
