@@ -143,6 +143,8 @@ pub enum Pictures {
         photos: String,
         /// Their masks.
         labels: Option<String>,
+        /// A text that says which image is for training, validation, test.
+        split: Option<String>,
     },
 }
 
@@ -187,6 +189,30 @@ pub enum Step {
         /// What 1 becomes.
         high: f64,
     },
+    /// A square of `side` pixels, in training anywhere, otherwise the centred one.
+    RandomCrop {
+        /// Pixels.
+        side: usize,
+    },
+    /// The mirror image, in training only.
+    Flip {
+        /// Probability.
+        chance: f64,
+    },
+    /// Of every part so many samples, beginning with sample `number * of`.
+    Chunk {
+        /// Number of the chunk.
+        number: usize,
+        /// Samples of a chunk; the last one may have fewer.
+        of: usize,
+    },
+}
+
+impl Step {
+    /// Whether it draws something new for each sample that training takes.
+    pub fn is_random(&self) -> bool {
+        matches!(self, Step::RandomCrop { .. } | Step::Flip { .. })
+    }
 }
 
 /// A data item.

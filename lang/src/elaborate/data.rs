@@ -60,10 +60,10 @@ impl<'m> Elaborator<'m> {
     /// A source or step of a pipeline.
     pub fn data_step(&mut self, name: &'m str, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
         match name {
-            "pictures" => return self.pictures(actuals, span),
-            "shorter_side" | "resize" | "center_crop" | "square_crop" | "range" => {}
+            "pictures" => return self.pictures(actuals),
+            "shorter_side" | "resize" | "center_crop" | "square_crop" | "random_crop" | "flip" | "range" | "chunk" => {}
             "two_digits" => return Err(self.pend("digits on coloured grounds", span)),
-            "random_crop" | "random_resized_crop" | "flip" | "normalise" => return Err(self.pend(&format!("`{name}`"), span)),
+            "random_resized_crop" | "normalise" => return Err(self.pend(&format!("`{name}`"), span)),
             _ => return Err(self.pend(&format!("the operation `{name}`"), span)),
         }
         let (pipeline, place) = actuals.value(self, &["from", "x"], span)?;
@@ -96,7 +96,12 @@ impl<'m> Elaborator<'m> {
                 let high = self.plain_number(actuals, "high", span)?;
                 Ok(Step::Range { low, high })
             }
-            "center_crop" => {
+            "flip" => Ok(Step::Flip { chance: self.chance(actuals)? }),
+            "chunk" => {
+                let (number, of) = (self.whole_number(actuals, "number", 0, span)?, self.whole_number(actuals, "of", 1, span)?);
+                Ok(Step::Chunk { number, of })
+            }
+            "center_crop" | "random_crop" => {
                 let side = self.side(actuals, span)?;
                 if let Sides::Both(own) | Sides::Shorter(own) = pipeline.sides
                     && own < side
@@ -106,7 +111,7 @@ impl<'m> Elaborator<'m> {
                         .fault(Fault::error("bad-size", message, span, "larger than the picture").help("Crop less, or resize to more.")));
                 }
                 pipeline.sides = Sides::Both(side);
-                Ok(Step::CenterCrop { side })
+                Ok(if name == "random_crop" { Step::RandomCrop { side } } else { Step::CenterCrop { side } })
             }
             _ => {
                 let side = self.side(actuals, span)?;
@@ -122,18 +127,18 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn pictures(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
+    fn pictures(&mut self, actuals: &mut Actuals<'m>) -> Outcome<'m> {
         let photos = match actuals.take(&["photos"]) {
             Some(given) => {
                 let value = (given.value(self)?, given.span());
-                self.folder(value)?
+                self.location(value, "a folder")?
             }
             None => None,
         };
         let labels = match self.labelled(actuals, "labels") {
             Some(given) => {
                 let value = (given.value(self)?, given.span());
-                self.folder(value)?
+                self.location(value, "a folder")?
             }
             None => None,
         };
@@ -141,13 +146,15 @@ impl<'m> Elaborator<'m> {
             Some(given) => self.word(&given, &["hard", "easy"])? == "hard",
             None => true,
         };
-        if let Some(given) = self.labelled(actuals, "split")
-            && !matches!(given.value(self)?, Value::None)
-        {
-            return Err(self.pend("splits from a file", span));
-        }
+        let split = match self.labelled(actuals, "split") {
+            Some(given) => {
+                let value = (given.value(self)?, given.span());
+                self.location(value, "a file")?
+            }
+            None => None,
+        };
         let source = match photos {
-            Some(photos) => Pictures::Folder { photos, labels },
+            Some(photos) => Pictures::Folder { photos, labels, split },
             None => Pictures::Scenes { hard },
         };
         Ok(Value::Pipeline(Rc::new(Pipeline { source, steps: Vec::new(), sides: Sides::Any })))
@@ -159,11 +166,11 @@ impl<'m> Elaborator<'m> {
         Some(actuals.given.remove(at).1)
     }
 
-    fn folder(&mut self, (value, span): (Value<'m>, Span)) -> Result<Option<String>, Abort> {
+    fn location(&mut self, (value, span): (Value<'m>, Span), what: &str) -> Result<Option<String>, Abort> {
         match value {
             Value::None => Ok(None),
             Value::Text(text) => Ok(Some(text.to_string())),
-            other => Err(self.expected("a folder or `none`", &other, span)),
+            other => Err(self.expected(&format!("{what} or `none`"), &other, span)),
         }
     }
 
@@ -176,6 +183,28 @@ impl<'m> Elaborator<'m> {
                 let message = format!("a side has a whole number of pixels from 1 to {}, not {number}", 1 << 16);
                 Err(self.fault(Fault::error("bad-size", message, place, format!("{number}"))))
             }
+        }
+    }
+
+    /// A whole number from `least` on.
+    fn whole_number(&mut self, actuals: &mut Actuals<'m>, label: &str, least: i64, span: Span) -> Result<usize, Abort> {
+        let (value, place) = actuals.value(self, &[label], span)?;
+        let Value::Number(number) = value else { return Err(self.expected("a whole number", &value, place)) };
+        match number.integer().filter(|number| *number >= least).and_then(|number| usize::try_from(number).ok()) {
+            Some(number) => Ok(number),
+            None => {
+                let message = format!("`{label}` is a whole number from {least} on, not {number}");
+                Err(self.fault(Fault::error("bad-size", message, place, format!("{number}"))))
+            }
+        }
+    }
+
+    fn chance(&mut self, actuals: &mut Actuals<'m>) -> Result<f64, Abort> {
+        let Some(given) = actuals.take(&["chance"]) else { return Ok(0.5) };
+        let (value, place) = (given.value(self)?, given.span());
+        match &value {
+            Value::Number(number) if (0.0..=1.0).contains(&number.real()) => Ok(number.real()),
+            _ => Err(self.expected("a probability from 0 to 1, known when compiling", &value, place)),
         }
     }
 

@@ -88,8 +88,9 @@ fn param_value(value: &ParamValue) -> String {
 fn source(source: &Pictures) -> String {
     match source {
         Pictures::Scenes { hard } => format!("{} scenes", if *hard { "hard" } else { "easy" }),
-        Pictures::Folder { photos, labels } => {
-            format!("folder {photos:?}{}", labels.as_ref().map_or(String::new(), |labels| format!(" with masks {labels:?}")))
+        Pictures::Folder { photos, labels, split } => {
+            let named = |what: &str, name: &Option<String>| name.as_ref().map_or(String::new(), |name| format!(" {what} {name:?}"));
+            format!("folder {photos:?}{}{}", named("with masks", labels), named("split by", split))
         }
     }
 }
@@ -109,6 +110,9 @@ fn shown_step(step: &Step) -> String {
         Step::CenterCrop { side } => format!("center_crop {side}"),
         Step::SquareCrop => "square_crop".into(),
         Step::Range { low, high } => format!("range {low}..{high}"),
+        Step::RandomCrop { side } => format!("random_crop {side}"),
+        Step::Flip { chance } => format!("flip {chance}"),
+        Step::Chunk { number, of } => format!("chunk {number} of {of}"),
     }
 }
 

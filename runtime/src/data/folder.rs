@@ -6,19 +6,25 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use segc_lang::spec::{Data, Part};
+use image::{DynamicImage, Primitive};
+use segc_lang::spec::{Data, Part, Step};
 
 use super::decode::{self, FORMATS, Promise};
-use super::pipeline::{Cut, Pair, range};
-use super::{DataSet, Sample, Skipped};
+use super::field::{Field, Values};
+use super::pipeline::{Cut, Prepared, fixed};
+use super::split::Split;
+use super::{DataSet, Skipped};
 use crate::outcome::RunError;
 
-/// The data set of one or two folders; all parts are the whole set.
+/// The data set of one or two folders. Without a split all parts are the whole set.
 #[derive(Clone, Debug)]
 pub struct Folder {
     data: Data,
     entries: Vec<Entry>,
+    /// Numbers of the entries for training, validation and test.
+    parts: Option<[Vec<usize>; 3]>,
     has_labels: bool,
     skipped: Vec<Skipped>,
 }
@@ -41,14 +47,16 @@ struct Listing {
 }
 
 impl Folder {
-    /// Opens the folders of a data item.
+    /// Opens the folders of a data item, and the text that divides them ([`Split`]).
     ///
     /// # Errors
     /// [`RunError::Data`] if a folder is missing or holds nothing of use, with what was found instead and what to do.
-    pub fn open(data: &Data, photos: &str, labels: Option<&str>) -> Result<Folder, RunError> {
+    pub fn open(data: &Data, photos: &str, labels: Option<&str>, split: Option<&str>) -> Result<Folder, RunError> {
         let photos = Path::new(photos);
         let listing = Listing::read(photos, "photos").map_err(|why| fault(data, why))?;
-        let mut set = Folder { data: data.clone(), entries: Vec::new(), has_labels: labels.is_some(), skipped: listing.skipped };
+        let split = split.map(|file| Split::read(Path::new(file))).transpose().map_err(|why| fault(data, why))?;
+        let mut set =
+            Folder { data: data.clone(), entries: Vec::new(), parts: None, has_labels: labels.is_some(), skipped: listing.skipped };
         match labels.map(Path::new) {
             None => set.entries = listing.pictures.into_iter().map(|(stem, (photo, _))| Entry { stem, photo, mask: None }).collect(),
             Some(labels) => {
@@ -65,7 +73,18 @@ impl Folder {
             let first = set.skipped.first().map(|skipped| format!("{}: {}", skipped.file.display(), skipped.why)).unwrap_or_default();
             return Err(fault(data, format!("no picture of `{}` can be used; the first: {first}", photos.display())));
         }
+        if let Some(split) = split {
+            set.divide(split).map_err(|why| fault(data, why))?;
+        }
         Ok(set)
+    }
+
+    fn divide(&mut self, split: Split) -> Result<(), String> {
+        let stems: Vec<&str> = self.entries.iter().map(|entry| entry.stem.as_str()).collect();
+        let divided = split.divide(&stems)?;
+        self.parts = Some(divided.parts);
+        self.skipped.extend(divided.skipped);
+        Ok(())
     }
 
     fn pair(&mut self, photos: BTreeMap<String, (PathBuf, (u32, u32))>, mut masks: BTreeMap<String, (PathBuf, (u32, u32))>) {
@@ -84,11 +103,27 @@ impl Folder {
         }
     }
 
-    fn entry(&self, index: usize) -> Result<&Entry, Skipped> {
-        self.entries.get(index).ok_or_else(|| Skipped { file: PathBuf::new(), why: format!("there is no photograph {index}") })
+    fn entry(&self, part: Part, index: usize) -> Result<&Entry, Skipped> {
+        let number = match self.divided(part) {
+            Some(numbers) => numbers.get(index).copied(),
+            None => Some(index),
+        };
+        let entry = number.and_then(|number| self.entries.get(number));
+        entry.ok_or_else(|| Skipped { file: PathBuf::new(), why: format!("there is no photograph {index}") })
     }
 
-    fn cut(&self, entry: &Entry) -> Result<(Pair, Cut, (u32, u32)), Skipped> {
+    /// The numbers of a part; none for all.
+    fn divided(&self, part: Part) -> Option<&[usize]> {
+        let [train, valid, test] = self.parts.as_ref()?;
+        match part {
+            Part::Whole => None,
+            Part::Train => Some(train),
+            Part::Valid => Some(valid),
+            Part::Test => Some(test),
+        }
+    }
+
+    fn cut(&self, entry: &Entry) -> Result<Prepared, Skipped> {
         let skip = |file: &Path| {
             let file = file.to_path_buf();
             move |why| Skipped { file, why }
@@ -101,44 +136,58 @@ impl Folder {
         {
             return Err(skip(file)(sizes_differ(&entry.photo, size, mask.dimensions())));
         }
-        let (mut pair, mut cut) = (Pair { photo, mask }, Cut::whole(size.0 as usize, size.1 as usize));
-        for step in &self.data.steps {
-            let next = cut.after(step).map_err(skip(&entry.photo))?;
-            pair = pair.after(step, &next);
-            cut = next;
-        }
+        let pixels = Some((size.1 as usize, size.0 as usize));
+        let label = mask.map(|mask| ("label".to_owned(), Field { values: Values::Bytes(mask.into_raw()), pixels }));
+        let fields = [("image".to_owned(), Field { values: planes(photo), pixels })].into_iter().chain(label).collect();
+        let whole = Prepared { stem: entry.stem.clone(), fields, cut: Cut::whole(size.0 as usize, size.1 as usize), photo: size };
+        self.through(whole).map_err(skip(&entry.photo))
+    }
+
+    /// The steps before the first random one; the others must be possible and lead to the size of the data item.
+    fn through(&self, whole: Prepared) -> Result<Prepared, String> {
+        let (first, rest) = self.data.steps.split_at(fixed(&self.data.steps).len());
+        let prepared = first.iter().try_fold(whole, |sample, step| sample.after(step, None))?;
+        let end = rest.iter().try_fold(prepared.cut, |cut, step| cut.after(step))?;
         let (height, width) = self.data.size;
-        if cut.pixels != (width, height) {
-            let (w, h) = cut.pixels;
-            let why = format!("the pipeline makes {w} x {h} pixels of it, not {width} x {height}; end its geometry with `center_crop`");
-            return Err(skip(&entry.photo)(why));
+        if end.pixels == (width, height) {
+            return Ok(prepared);
         }
-        Ok((pair, cut, size))
+        let (w, h) = end.pixels;
+        Err(format!("the pipeline makes {w} x {h} pixels of it, not {width} x {height}; end its geometry with `center_crop`"))
     }
 }
 
+/// Red, green and blue apart, 8 bits as they are, more as 0 to 1.
+fn planes(photo: DynamicImage) -> Values {
+    match photo {
+        DynamicImage::ImageRgb8(photo) => Values::Bytes(apart(photo.as_raw())),
+        other => Values::Floats(apart(other.to_rgb32f().as_raw())),
+    }
+}
+
+fn apart<T: Primitive>(pixels: &[T]) -> Vec<T> {
+    [0, 1, 2].into_iter().flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
+}
+
 impl DataSet for Folder {
-    fn len(&self, _part: Part) -> usize {
-        self.entries.len()
+    fn len(&self, part: Part) -> usize {
+        self.divided(part).map_or(self.entries.len(), <[usize]>::len)
     }
 
-    fn has_labels(&self) -> bool {
-        self.has_labels
+    fn has(&self, field: &str) -> bool {
+        field == "image" || field == "label" && self.has_labels
     }
 
-    fn sample(&self, _part: Part, index: usize) -> Result<Sample, Skipped> {
-        let entry = self.entry(index)?;
-        let (pair, cut, photo) = self.cut(entry)?;
-        let (factor, offset) = range(&self.data.steps);
-        let pixels = pair.photo.into_rgb32f();
-        let planes = [0, 1, 2].into_iter().flat_map(|channel| pixels.pixels().map(move |pixel| pixel[channel]));
-        let image = planes.map(|value| (f64::from(value) * factor + offset) as f32).collect();
-        let label = pair.mask.map(|mask| mask.iter().map(|&value| f32::from(value) / 255.0).collect());
-        Ok(Sample { stem: entry.stem.clone(), image, label, frame: cut.frame(photo) })
+    fn steps(&self) -> &[Step] {
+        &self.data.steps
     }
 
-    fn photo(&self, _part: Part, index: usize) -> Result<image::RgbImage, Skipped> {
-        let entry = self.entry(index)?;
+    fn prepared(&self, part: Part, index: usize) -> Result<Arc<Prepared>, Skipped> {
+        self.cut(self.entry(part, index)?).map(Arc::new)
+    }
+
+    fn photo(&self, part: Part, index: usize) -> Result<image::RgbImage, Skipped> {
+        let entry = self.entry(part, index)?;
         decode::photo(&entry.photo).map(|photo| photo.into_rgb8()).map_err(|why| Skipped { file: entry.photo.clone(), why })
     }
 

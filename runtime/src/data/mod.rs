@@ -1,36 +1,59 @@
-//! Data sets: built-in scenes and folders of images behind one interface.
+//! Data sets: built-in scenes and folders of images behind one interface, read at will or as the stream of a training phase.
 
+mod cache;
+mod chunk;
 mod decode;
+mod field;
 mod folder;
 mod outline;
 mod pipeline;
 mod place;
 mod scenes;
+mod split;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod texture;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use segc_lang::spec;
+use segc_lang::spec::{self, Step};
 
 use crate::outcome::RunError;
+use cache::Cached;
+use chunk::Chunk;
 
+pub use field::{Field, Values};
 pub use folder::Folder;
+pub use pipeline::Prepared;
 pub use place::place;
 pub use scenes::Scenes;
+pub use stream::{Batch, Stream};
 
 /// One sample after its pipeline.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Stem of the file, or `scene-00017`.
     pub stem: String,
-    /// The photograph: three planes (red, green, blue) of height x width, row-major, in the range that the pipeline gives.
-    pub image: Vec<f32>,
-    /// The ground truth: one plane of height x width, 0 to 1.
-    pub label: Option<Vec<f32>>,
+    /// Its fields by name, each row-major: `image`, three planes (red, green, blue) of height x width in the range that the pipeline
+    /// gives; `label`, where there is ground truth, one plane of height x width, 0 to 1.
+    pub fields: BTreeMap<String, Vec<f32>>,
     /// Where the sample's pixels lie in the photograph.
     pub frame: Frame,
+}
+
+impl Sample {
+    /// The field `image`, empty for a sample without.
+    pub fn image(&self) -> &[f32] {
+        self.fields.get("image").map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The field `label`.
+    pub fn label(&self) -> Option<&[f32]> {
+        self.fields.get("label").map(Vec::as_slice)
+    }
 }
 
 /// How a sample was cut from its photograph, so that a mask can be put back.
@@ -55,23 +78,43 @@ pub struct Skipped {
 pub trait DataSet: Send + Sync {
     /// How many samples a part has.
     fn len(&self, part: spec::Part) -> usize;
-    /// Whether samples have ground truth.
-    fn has_labels(&self) -> bool;
-    /// Sample `index` of a part. An error names the file; the run goes on without it.
-    fn sample(&self, part: spec::Part, index: usize) -> Result<Sample, Skipped>;
+    /// Whether samples have a field.
+    fn has(&self, field: &str) -> bool;
+    /// The steps of its pipeline.
+    fn steps(&self) -> &[Step];
+    /// Sample `index` of a part after the steps before the first random one. An error names the file; the run goes on without it.
+    fn prepared(&self, part: spec::Part, index: usize) -> Result<Arc<Prepared>, Skipped>;
     /// The photograph itself, 8-bit RGB at its own size, for pictures of the report.
     fn photo(&self, part: spec::Part, index: usize) -> Result<image::RgbImage, Skipped>;
     /// What was left out when the set was opened.
     fn skipped(&self) -> &[Skipped];
+
+    /// Whether samples have ground truth.
+    fn has_labels(&self) -> bool {
+        self.has("label")
+    }
+
+    /// Sample `index` of a part as it is outside training: random crops are centred, nothing is mirrored. Errors as for `prepared`.
+    fn sample(&self, part: spec::Part, index: usize) -> Result<Sample, Skipped> {
+        let prepared = self.prepared(part, index)?;
+        prepared.sample(self.steps(), None).map_err(|why| Skipped { file: prepared.stem.clone().into(), why })
+    }
 }
 
-/// Opens the data set of a data item. `seed` makes the generated scenes; folders do not use it.
+/// Opens the data set of a data item. `seed` makes the generated scenes; folders do not use it. What a [`Stream`] reads of it stays in
+/// memory, up to a limit.
 ///
 /// # Errors
 /// [`RunError::Data`] if there is nothing to work on, with what was found and what to do.
 pub fn open(data: &spec::Data, seed: u64) -> Result<Box<dyn DataSet>, RunError> {
-    Ok(match &data.source {
+    let mut set: Box<dyn DataSet> = match &data.source {
         spec::Pictures::Scenes { hard } => Box::new(Scenes::new(data, *hard, seed)?),
-        spec::Pictures::Folder { photos, labels } => Box::new(Folder::open(data, photos, labels.as_deref())?),
-    })
+        spec::Pictures::Folder { photos, labels, split } => Box::new(Folder::open(data, photos, labels.as_deref(), split.as_deref())?),
+    };
+    for step in &data.steps {
+        if let Step::Chunk { number, of } = *step {
+            set = Box::new(Chunk::new(set, number, of).map_err(|why| RunError::Data(format!("data `{}`: {why}", data.name)))?);
+        }
+    }
+    Ok(Box::new(Cached::new(set)))
 }

@@ -3,12 +3,15 @@
 //! **Hard** scenes, the default: both layers have two-tone textures and all four colours come from one palette, so that colour alone
 //! tells little. **Easy** scenes: soft textures, lively objects. Scene number i is the same at every size up to its pixel noise.
 
+use std::sync::Arc;
+
 use segc_lang::spec::{Data, Part, Step};
 
+use super::field::{Field, Values};
 use super::outline::Outline;
-use super::pipeline::{Cut, range};
+use super::pipeline::{Cut, Prepared, fixed};
 use super::texture::{Colour, Texture, between, hsv};
-use super::{DataSet, Sample, Skipped};
+use super::{DataSet, Skipped};
 use crate::outcome::RunError;
 use crate::rng::{Place, Stream};
 
@@ -26,8 +29,9 @@ pub struct Scenes {
     hard: bool,
     /// Width and height of the whole picture.
     photo: (u32, u32),
+    /// What is rendered of it: all that the steps before the first random one leave.
     cut: Cut,
-    range: (f64, f64),
+    steps: Vec<Step>,
 }
 
 /// A scene without size: what is where.
@@ -46,13 +50,18 @@ impl Scenes {
     /// [`RunError::Data`] if a crop is larger than what it cuts from.
     pub fn new(data: &Data, hard: bool, seed: u64) -> Result<Scenes, RunError> {
         let first = data.steps.iter().find_map(|step| match *step {
-            Step::ShorterSide { side, .. } | Step::Resize { side, .. } | Step::CenterCrop { side } => Some((side, side)),
-            Step::SquareCrop | Step::Range { .. } => None,
+            Step::ShorterSide { side, .. } | Step::Resize { side, .. } | Step::CenterCrop { side } | Step::RandomCrop { side } => {
+                Some((side, side))
+            }
+            Step::SquareCrop | Step::Range { .. } | Step::Flip { .. } | Step::Chunk { .. } => None,
         });
         let (width, height) = first.unwrap_or((data.size.1, data.size.0));
         let fault = |why| RunError::Data(format!("data `{}`, generated scenes: {why}", data.name));
-        let cut = data.steps.iter().try_fold(Cut::whole(width, height), |cut, step| cut.after(step)).map_err(fault)?;
-        Ok(Scenes { seed, hard, photo: (width as u32, height as u32), cut, range: range(&data.steps) })
+        let after = |cut: Cut, steps: &[Step]| steps.iter().try_fold(cut, |cut, step| cut.after(step)).map_err(fault);
+        let (first, rest) = data.steps.split_at(fixed(&data.steps).len());
+        let cut = after(Cut::whole(width, height), first)?;
+        after(cut, rest)?;
+        Ok(Scenes { seed, hard, photo: (width as u32, height as u32), cut, steps: data.steps.clone() })
     }
 
     fn number(&self, part: Part, index: usize) -> Result<u32, Skipped> {
@@ -115,17 +124,21 @@ impl DataSet for Scenes {
         }
     }
 
-    fn has_labels(&self) -> bool {
-        true
+    fn has(&self, field: &str) -> bool {
+        matches!(field, "image" | "label")
     }
 
-    fn sample(&self, part: Part, index: usize) -> Result<Sample, Skipped> {
+    fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    fn prepared(&self, part: Part, index: usize) -> Result<Arc<Prepared>, Skipped> {
         let number = self.number(part, index)?;
-        let (mut image, mask) = self.render(&self.scene(number), &self.cut);
-        let (factor, offset) = self.range;
-        image.iter_mut().for_each(|value| *value = (f64::from(*value) * factor + offset) as f32);
-        let frame = self.cut.frame(self.photo);
-        Ok(Sample { stem: format!("scene-{number:05}"), image, label: Some(mask), frame })
+        let (image, mask) = self.render(&self.scene(number), &self.cut);
+        let pixels = Some((self.cut.pixels.1, self.cut.pixels.0));
+        let field = |values| Field { values: Values::Floats(values), pixels };
+        let fields = [("image".to_owned(), field(image)), ("label".to_owned(), field(mask))].into();
+        Ok(Arc::new(Prepared { stem: format!("scene-{number:05}"), fields, cut: self.cut, photo: self.photo }))
     }
 
     fn photo(&self, part: Part, index: usize) -> Result<image::RgbImage, Skipped> {
@@ -205,7 +218,7 @@ mod tests {
     #[test]
     fn baselines_are_those_of_the_recipe() {
         let set = scenes(true, square(32), 32);
-        let labels: Vec<Vec<f32>> = (0..HELD_OUT).map(|i| set.sample(Part::Test, i).unwrap().label.unwrap()).collect();
+        let labels: Vec<Vec<f32>> = (0..HELD_OUT).map(|i| set.sample(Part::Test, i).unwrap().label().unwrap().to_vec()).collect();
         let mean = |mask: &dyn Fn(usize) -> bool| labels.iter().map(|label| iou(mask, label)).sum::<f64>() / labels.len() as f64;
         let full = mean(&|_| true);
         assert!((full - 0.217).abs() < 0.008, "{full}");
@@ -223,13 +236,13 @@ mod tests {
             let (small, large) = (scenes(hard, square(32), 32), scenes(hard, square(96), 96));
             for index in 0..8 {
                 let (a, b) = (small.sample(Part::Whole, index).unwrap(), large.sample(Part::Whole, index).unwrap());
-                let (label_a, label_b) = (a.label.unwrap(), b.label.unwrap());
+                let (label_a, label_b) = (a.label().unwrap(), b.label().unwrap());
                 let averaged = |pixel: usize, plane: &[f32]| {
                     let (x, y) = (3 * (pixel % 32), 3 * (pixel / 32));
                     (0..9).map(|k| plane[(y + k / 3) * 96 + x + k % 3]).sum::<f32>() / 9.0
                 };
-                let mask: f32 = (0..1024).map(|p| (label_a[p] - averaged(p, &label_b)).abs()).sum::<f32>() / 1024.0;
-                let image: f32 = (0..1024).map(|p| (a.image[p] - averaged(p, &b.image[..9216])).abs()).sum::<f32>() / 1024.0;
+                let mask: f32 = (0..1024).map(|p| (label_a[p] - averaged(p, label_b)).abs()).sum::<f32>() / 1024.0;
+                let image: f32 = (0..1024).map(|p| (a.image()[p] - averaged(p, &b.image()[..9216])).abs()).sum::<f32>() / 1024.0;
                 assert!(mask < 0.012 && image < 0.06, "{index}: {mask} {image}");
             }
         }
@@ -241,10 +254,10 @@ mod tests {
         assert_eq!((set.len(Part::Whole), set.len(Part::Test)), (10_000, 500));
         let first = set.sample(Part::Test, 0).unwrap();
         assert_eq!(first.stem, "scene-10000");
-        assert!(first.image.iter().all(|v| (-1.0..=1.0).contains(v)) && first.image.iter().any(|v| *v < 0.0));
-        assert_ne!(first.image, set.sample(Part::Train, 0).unwrap().image);
+        assert!(first.image().iter().all(|v| (-1.0..=1.0).contains(v)) && first.image().iter().any(|v| *v < 0.0));
+        assert_ne!(first.image(), set.sample(Part::Train, 0).unwrap().image());
         assert!(set.sample(Part::Test, 500).unwrap_err().why.contains("500"));
-        let images = || (0..20).map(|i| set.sample(Part::Train, i).unwrap().image).collect::<Vec<_>>();
+        let images = || (0..20).map(|i| set.sample(Part::Train, i).unwrap().fields).collect::<Vec<_>>();
         let here = images();
         let there = std::thread::scope(|scope| scope.spawn(images).join().unwrap());
         assert_eq!(here, there);
@@ -255,8 +268,8 @@ mod tests {
         let steps = vec![Step::Resize { side: 36, by: Filter::Bilinear }, Step::CenterCrop { side: 32 }];
         let sample = scenes(true, steps, 32).sample(Part::Train, 3).unwrap();
         assert_eq!(sample.frame, super::super::Frame { photo: (36, 36), window: (2.0, 2.0, 32.0, 32.0) });
-        let whole = scenes(true, square(36), 36).sample(Part::Train, 3).unwrap().label.unwrap();
-        let label = sample.label.unwrap();
+        let whole = scenes(true, square(36), 36).sample(Part::Train, 3).unwrap();
+        let (whole, label) = (whole.label().unwrap(), sample.label().unwrap());
         assert!((0..32 * 32).all(|p| label[p] == whole[(p / 32 + 2) * 36 + p % 32 + 2]));
         let steps = vec![Step::Resize { side: 16, by: Filter::Bilinear }, Step::CenterCrop { side: 32 }];
         let data = Data {

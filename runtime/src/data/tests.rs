@@ -11,7 +11,7 @@ use super::{DataSet, Frame, open};
 
 fn data(photos: &Path, labels: Option<&Path>, steps: Vec<Step>, side: usize) -> Data {
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let source = Pictures::Folder { photos: text(photos), labels: labels.map(text) };
+    let source = Pictures::Folder { photos: text(photos), labels: labels.map(text), split: None };
     Data { name: "images".into(), source, steps, size: (side, side), span: Span { source: SourceId(0), start: 0, end: 0 } }
 }
 
@@ -64,7 +64,7 @@ fn every_common_format_is_read() {
     for index in 0..9 {
         let sample = set.sample(Part::Whole, index).unwrap();
         let off = |channel: usize, (x, y, p): (u32, u32, &Rgb<u8>)| {
-            (sample.image[channel * 36 + (y * 6 + x) as usize] - f32::from(p[channel]) / 255.0).abs()
+            (sample.image()[channel * 36 + (y * 6 + x) as usize] - f32::from(p[channel]) / 255.0).abs()
         };
         let worst = photo.enumerate_pixels().flat_map(|pixel| [0, 1, 2].map(|c| off(c, pixel))).fold(0.0, f32::max);
         let lossy = ["jpg", "gif"].contains(&sample.stem.as_str());
@@ -103,7 +103,7 @@ fn files_that_only_look_like_pictures_are_named() {
     says(&lines, "half.png", "cannot be decoded");
     assert_eq!(lines.len(), 8, "{lines:#?}");
     let one = (0..set.len(Part::Whole)).filter_map(|i| set.sample(Part::Whole, i).ok()).find(|sample| sample.stem == "one").unwrap();
-    assert!(one.image.iter().zip([1.0; 16].iter().chain(&[0.0; 32])).all(|(a, b)| a == b));
+    assert!(one.image().iter().zip([1.0; 16].iter().chain(&[0.0; 32])).all(|(a, b)| a == b));
     assert_eq!(one.frame, Frame { photo: (1, 1), window: (0.0, 0.0, 1.0, 1.0) });
 }
 
@@ -149,7 +149,8 @@ fn depth_grey_and_transparency_look_as_in_a_viewer() {
     image::ImageBuffer::<Rgb<u16>, _>::from_pixel(2, 2, Rgb([1u16, 2, 65_535])).save(at("c_rgb16.tiff")).unwrap();
     let set = set(folder.path(), None, 2);
     let first = |index: usize| {
-        let image = set.sample(Part::Whole, index).unwrap().image;
+        let sample = set.sample(Part::Whole, index).unwrap();
+        let image = sample.image();
         [image[0], image[4], image[8]]
     };
     assert_eq!(first(0), [16_384.0 / 65_535.0; 3]);
@@ -181,7 +182,7 @@ fn exif_rotation_is_applied_to_photo_and_frame() {
     let set = open(&data(folder.path(), Some(masks.path()), steps, 2), 0).unwrap();
     assert_eq!(complaints(&*set), Vec::<String>::new());
     let bright: Vec<Vec<bool>> =
-        (0..8).map(|i| set.sample(Part::Whole, i).unwrap().image[..4].iter().map(|v| *v > 0.5).collect()).collect();
+        (0..8).map(|i| set.sample(Part::Whole, i).unwrap().image()[..4].iter().map(|v| *v > 0.5).collect()).collect();
     let (right, left, bottom, top) =
         ([false, true, false, true], [true, false, true, false], [false, false, true, true], [true, true, false, false]);
     assert_eq!(bright, [right, left, left, right, bottom, bottom, top, top]);
@@ -211,10 +212,10 @@ fn masks_belong_to_photographs_by_stem() {
     says(&lines, "g.png", "no photograph named `g`");
     assert_eq!((lines.len(), set.has_labels(), set.len(Part::Whole)), (4, true, 4));
     for index in 0..2 {
-        let label = set.sample(Part::Whole, index).unwrap().label.unwrap();
-        assert_eq!(label, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0].repeat(6), "{index}");
+        let sample = set.sample(Part::Whole, index).unwrap();
+        assert_eq!(sample.label().unwrap(), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0].repeat(6), "{index}");
     }
-    assert_eq!(set.sample(Part::Whole, 3).unwrap().label.unwrap(), [0.0; 36]);
+    assert_eq!(set.sample(Part::Whole, 3).unwrap().label().unwrap(), [0.0; 36]);
 }
 
 #[test]
@@ -260,7 +261,7 @@ fn samples_do_not_depend_on_threads() {
     let steps =
         vec![Step::ShorterSide { side: 8, by: Filter::Bicubic }, Step::CenterCrop { side: 8 }, Step::Range { low: -1.0, high: 1.0 }];
     let set = open(&data(folder.path(), None, steps, 8), 0).unwrap();
-    let all = || (0..6).map(|i| set.sample(Part::Whole, i).unwrap().image).collect::<Vec<_>>();
+    let all = || (0..6).map(|i| set.sample(Part::Whole, i).unwrap().fields).collect::<Vec<_>>();
     let here = all();
     let there = std::thread::scope(|scope| [scope.spawn(all), scope.spawn(all)].map(|thread| thread.join().unwrap()));
     assert_eq!(there, [here.clone(), here]);
@@ -286,7 +287,7 @@ fn damaged_bytes_never_bring_a_decoder_down() {
             let file = folder.path().join("damaged.png");
             std::fs::write(&file, damaged).unwrap();
             if let Ok(set) = open(&data(folder.path(), None, square(8), 8), 0) {
-                assert!(set.sample(Part::Whole, 0).map_or_else(|skipped| !skipped.why.is_empty(), |sample| sample.image.len() == 192));
+                assert!(set.sample(Part::Whole, 0).map_or_else(|skipped| !skipped.why.is_empty(), |sample| sample.image().len() == 192));
             }
         }
     }

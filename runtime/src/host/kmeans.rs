@@ -136,8 +136,8 @@ mod tests {
             let set = crate::data::open(&data, 0).unwrap();
             let iou = |index| {
                 let sample = set.sample(segc_lang::spec::Part::Test, index).unwrap();
-                let mask = kmeans(&[Array { shape: vec![3, 32, 32], values: sample.image }], &[2.0]).values;
-                let pairs = || mask.iter().zip(sample.label.as_ref().unwrap()).map(|(&m, &g)| (m > 0.5, g > 0.5));
+                let mask = kmeans(&[Array { shape: vec![3, 32, 32], values: sample.image().to_vec() }], &[2.0]).values;
+                let pairs = || mask.iter().zip(sample.label().unwrap()).map(|(&m, &g)| (m > 0.5, g > 0.5));
                 pairs().filter(|&(m, g)| m && g).count() as f64 / pairs().filter(|&(m, g)| m || g).count() as f64
             };
             let mean = (0..500).map(iou).sum::<f64>() / 500.0;

@@ -213,11 +213,7 @@ impl Compiler<'_> {
 /// The field of a sample that a leaf stands for.
 pub(super) fn field<'a>(leaf: &Leaf, data: usize, sample: &'a crate::data::Sample) -> Option<&'a [f32]> {
     match leaf {
-        Leaf::Field(number, name) if *number == data => match name.as_str() {
-            "image" => Some(&sample.image),
-            "label" => sample.label.as_deref(),
-            _ => None,
-        },
+        Leaf::Field(number, name) if *number == data => sample.fields.get(name).map(Vec::as_slice),
         _ => None,
     }
 }

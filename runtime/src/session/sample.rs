@@ -81,7 +81,8 @@ impl<'a> Worker<'a> {
         let figures = &self.last.outputs[usize::from(programs.has_output)..];
         let named = programs.names.iter().cloned().zip(figures.iter().map(|figure| f64::from(figure[0]))).collect();
         let mask = if programs.has_output { self.last.outputs[0].clone() } else { Vec::new() };
-        let Sample { stem, image, label, frame } = sample;
+        let Sample { stem, mut fields, frame } = sample;
+        let (image, label) = (fields.remove("image").unwrap_or_default(), fields.remove("label"));
         Ok(Found { data, index, stem, mask, size, frame, photo, image, range: range(spec, data), label, values: named, curves, notes })
     }
 }

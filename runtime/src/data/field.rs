@@ -1,0 +1,234 @@
+//! A named field of a sample on its way through a pipeline, and how a step moves its pixels.
+
+use image::{ImageBuffer, Luma, Primitive, imageops};
+use segc_lang::spec::{Filter, Step};
+
+use super::pipeline::{crop_offset, shorter_side};
+use crate::rng::Stream;
+
+/// Values of a field, planes of rows; the last two axes are those of its pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// The values.
+    pub values: Values,
+    /// Height and width; none for a field without pixels, which no step moves.
+    pub pixels: Option<(usize, usize)>,
+}
+
+/// Values in the depth in which they came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 0 to 255 for 0 to 1.
+    Bytes(Vec<u8>),
+    /// As they are.
+    Floats(Vec<f32>),
+}
+
+/// What a step does to pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Motion {
+    /// Nothing.
+    Keep,
+    /// A square is cut out.
+    Crop {
+        /// Columns left of it.
+        left: usize,
+        /// Rows above it.
+        top: usize,
+        /// Its side.
+        side: usize,
+    },
+    /// Left and right change places.
+    Mirror,
+    /// Another size.
+    Resize {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+        /// Filter of the image; other fields take the nearest pixel.
+        by: Filter,
+    },
+}
+
+/// Where a random step finds its numbers: the draw of the sample taken and the place of the step in the pipeline. Each step has three
+/// elements of the draw for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance<'a> {
+    /// The draw.
+    pub draw: &'a Stream,
+    /// Place of the step.
+    pub step: u64,
+}
+
+impl Motion {
+    /// What a step does to pictures of `width` x `height` pixels. Without chance a random crop is the centred one, and nothing is
+    /// mirrored.
+    pub fn of(step: &Step, (width, height): (usize, usize), chance: Option<Chance>) -> Motion {
+        let resize = |(width, height), by| Motion::Resize { width, height, by };
+        let centred = |side| Motion::Crop { left: crop_offset(width, side), top: crop_offset(height, side), side };
+        match *step {
+            Step::ShorterSide { side, by } => resize(shorter_side(width, height, side), by),
+            Step::Resize { side, by } => resize((side, side), by),
+            Step::CenterCrop { side } => centred(side),
+            Step::SquareCrop => centred(width.min(height)),
+            Step::RandomCrop { side } => match chance {
+                Some(chance) => Motion::Crop { left: chance.place(0, width, side), top: chance.place(1, height, side), side },
+                None => centred(side),
+            },
+            Step::Flip { chance: odds } => match chance {
+                Some(chance) if chance.coin() < odds => Motion::Mirror,
+                _ => Motion::Keep,
+            },
+            Step::Range { .. } | Step::Chunk { .. } => Motion::Keep,
+        }
+    }
+}
+
+impl Chance<'_> {
+    fn place(self, element: u64, have: usize, want: usize) -> usize {
+        self.draw.integer(3 * self.step + element, have.saturating_sub(want) as u64 + 1) as usize
+    }
+
+    fn coin(self) -> f64 {
+        self.draw.uniform(4 * (3 * self.step + 2))
+    }
+}
+
+impl Field {
+    /// The field with its pixels moved; `by` overrules the filter of a resize. The motion fits the pixels.
+    pub fn moved(&self, motion: &Motion, by: Option<Filter>) -> Field {
+        let Some(size) = self.pixels else { return self.clone() };
+        let (values, size) = match &self.values {
+            Values::Bytes(values) => moved(values, size, motion, by, Values::Bytes),
+            Values::Floats(values) => moved(values, size, motion, by, Values::Floats),
+        };
+        Field { values, pixels: Some(size) }
+    }
+
+    /// The numbers themselves, `factor * value + offset`.
+    pub fn numbers(&self, (factor, offset): (f64, f64)) -> Vec<f32> {
+        let number = |value: f32| (f64::from(value) * factor + offset) as f32;
+        match &self.values {
+            Values::Bytes(values) => {
+                let table: Vec<f32> = (0..=u8::MAX).map(|byte| number(f32::from(byte) / 255.0)).collect();
+                values.iter().map(|&byte| table[usize::from(byte)]).collect()
+            }
+            Values::Floats(values) if (factor, offset) == (1.0, 0.0) => values.clone(),
+            Values::Floats(values) => values.iter().map(|&value| number(value)).collect(),
+        }
+    }
+
+    /// Bytes of memory that its values take.
+    pub fn bytes(&self) -> u64 {
+        match &self.values {
+            Values::Bytes(values) => values.len() as u64,
+            Values::Floats(values) => 4 * values.len() as u64,
+        }
+    }
+}
+
+type Moved = (Values, (usize, usize));
+
+fn moved<T: Primitive + 'static>(
+    values: &[T],
+    size: (usize, usize),
+    motion: &Motion,
+    by: Option<Filter>,
+    wrap: fn(Vec<T>) -> Values,
+) -> Moved {
+    let (height, width) = size;
+    let planes = values.chunks_exact((height * width).max(1));
+    match *motion {
+        Motion::Keep => (wrap(values.to_vec()), size),
+        Motion::Mirror => (wrap(values.chunks_exact(width.max(1)).flat_map(|row| row.iter().rev().copied()).collect()), size),
+        Motion::Crop { left, top, side } => {
+            let rows = planes.flat_map(|plane| plane.chunks_exact(width).skip(top).take(side));
+            (wrap(rows.flat_map(|row| row[left..left + side].iter().copied()).collect()), (side, side))
+        }
+        Motion::Resize { width: w, height: h, by: own } => {
+            let resized = planes.flat_map(|plane| resized(plane, size, (h, w), by.unwrap_or(own)));
+            (wrap(resized.collect()), (h, w))
+        }
+    }
+}
+
+/// One plane at another size.
+fn resized<T: Primitive + 'static>(plane: &[T], from: (usize, usize), to: (usize, usize), by: Filter) -> Vec<T> {
+    let smooth = |filter| {
+        let whole: Option<ImageBuffer<Luma<T>, Vec<T>>> = ImageBuffer::from_raw(from.1 as u32, from.0 as u32, plane.to_vec());
+        whole.map(|whole| imageops::resize(&whole, to.1 as u32, to.0 as u32, filter).into_raw()).unwrap_or_default()
+    };
+    match by {
+        Filter::Bilinear => smooth(imageops::FilterType::Triangle),
+        Filter::Bicubic => smooth(imageops::FilterType::CatmullRom),
+        Filter::Nearest => nearest(plane, from, to),
+    }
+}
+
+fn nearest<T: Copy>(plane: &[T], from: (usize, usize), to: (usize, usize)) -> Vec<T> {
+    let source = |to: usize, from: usize| {
+        let scale = from as f32 / to as f32;
+        move |i: usize| ((i as f32 * scale).floor() as usize).min(from - 1)
+    };
+    let (down, across) = (source(to.0, from.0), source(to.1, from.1));
+    let columns: Vec<usize> = (0..to.1).map(across).collect();
+    let rows = (0..to.0).map(|y| &plane[down(y) * from.1..][..from.1]);
+    rows.flat_map(|row| columns.iter().map(|x| row[*x])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Place;
+
+    fn bytes(values: &[u8], pixels: (usize, usize)) -> Field {
+        Field { values: Values::Bytes(values.to_vec()), pixels: Some(pixels) }
+    }
+
+    #[test]
+    fn nearest_takes_the_floor() {
+        let row = [0, 1, 2, 3, 4];
+        assert_eq!(nearest(&row, (1, 5), (1, 3)), [0, 1, 3]);
+        assert_eq!(nearest(&row, (1, 5), (1, 8)), [0, 0, 1, 1, 2, 3, 3, 4]);
+    }
+
+    #[test]
+    fn linear_filters_average_when_shrinking() {
+        let stripes: Vec<u8> = (0..64).map(|x| if x % 2 == 0 { 0 } else { 200 }).collect();
+        for by in [Filter::Bilinear, Filter::Bicubic] {
+            let small = resized(&stripes, (1, 64), (1, 4), by);
+            assert!(small.iter().all(|p| p.abs_diff(100) <= 4), "{by:?} {small:?}");
+        }
+        // Half-pixel centres: a ramp keeps its middle.
+        assert_eq!(resized(&[0u8, 200], (1, 2), (1, 4), Filter::Bilinear), [0, 50, 150, 200]);
+    }
+
+    #[test]
+    fn every_plane_is_cut_and_mirrored() {
+        let field = bytes(&(0..24).collect::<Vec<_>>(), (3, 4));
+        let cut = field.moved(&Motion::Crop { left: 1, top: 1, side: 2 }, None);
+        assert_eq!(cut, bytes(&[5, 6, 9, 10, 17, 18, 21, 22], (2, 2)));
+        assert_eq!(cut.moved(&Motion::Mirror, None), bytes(&[6, 5, 10, 9, 18, 17, 22, 21], (2, 2)));
+        let score = Field { values: Values::Floats(vec![0.25]), pixels: None };
+        assert_eq!(score.moved(&Motion::Mirror, None), score);
+    }
+
+    #[test]
+    fn random_crops_reach_every_place_and_flips_keep_their_odds() {
+        let (mut places, mut mirrored) = (std::collections::BTreeSet::new(), 0);
+        for sample in 0..600 {
+            let draw = Stream::new(0, "test.crop", Place { sample, ..Place::default() });
+            let chance = |step| Some(Chance { draw: &draw, step });
+            if let Motion::Crop { left, top, side: 4 } = Motion::of(&Step::RandomCrop { side: 4 }, (6, 5), chance(0)) {
+                places.insert((left, top));
+            }
+            mirrored += usize::from(Motion::of(&Step::Flip { chance: 0.25 }, (6, 5), chance(1)) == Motion::Mirror);
+        }
+        assert_eq!(places.into_iter().collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+        assert!((110..190).contains(&mirrored), "{mirrored}");
+        let still = Motion::of(&Step::RandomCrop { side: 4 }, (6, 5), None);
+        assert_eq!(still, Motion::Crop { left: 1, top: 0, side: 4 });
+        assert_eq!(Motion::of(&Step::Flip { chance: 1.0 }, (6, 5), None), Motion::Keep);
+    }
+}
