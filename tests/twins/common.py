@@ -1,0 +1,50 @@
+"""What the twins share: tensors by name in, results by name out, Adam."""
+
+import torch
+from safetensors.torch import load_file, save_file
+
+
+class Given:
+    """Weights, states, fields and draws of one update, in f64."""
+
+    def __init__(self, path):
+        self.tensors = {name: tensor.double() for name, tensor in load_file(path).items()}
+        self.weights = {}
+
+    def __getitem__(self, name):
+        return self.tensors[name]
+
+    def draw(self, ending):
+        """The draw whose path ends like this."""
+        found = [name for name in self.tensors if name.startswith("draw.") and name.endswith(ending)]
+        assert len(found) == 1, (ending, found, sorted(name for name in self.tensors if name.startswith("draw.")))
+        return self.tensors[found[0]]
+
+    def w(self, path):
+        """A weight, the same leaf whenever it is asked for."""
+        if path not in self.weights:
+            self.weights[path] = self.tensors["weight." + path].clone().requires_grad_()
+        return self.weights[path]
+
+
+def adam(given, results, loss, models, rate, betas, decay=lambda path: 0.0):
+    """One step of Kingma & Ba 2015 on every weight of the models that the loss reaches; `rate` and `decay` are functions of the path."""
+    paths = [path for path in given.weights if path.split(".")[0] in models]
+    slopes = torch.autograd.grad(loss, [given.weights[path] for path in paths], allow_unused=True)
+    for path, slope in zip(paths, slopes):
+        if slope is None:
+            continue
+        weight = given.weights[path].detach()
+        full = slope + decay(path) * weight
+        first, second = (given["buffer." + path + end] for end in (".m", ".v"))
+        step = given["buffer." + path + ".t"] + 1
+        first = betas[0] * first + (1 - betas[0]) * full
+        second = betas[1] * second + (1 - betas[1]) * full**2
+        size = first / (1 - betas[0] ** step) / ((second / (1 - betas[1] ** step)).sqrt() + 1e-8)
+        results["weight." + path] = weight - rate(path) * size
+        results["next." + path + ".m"] = first
+        results["next." + path + ".v"] = second
+
+
+def save(results, path):
+    save_file({name: tensor.detach().float().contiguous() for name, tensor in results.items()}, path)
