@@ -21,7 +21,7 @@ pub mod syntax;
 
 use fault::{Fault, Severity};
 use modules::Modules;
-use params::Overrides;
+use params::{Moment, Overrides};
 use source::Loader;
 
 /// A spec that went through every stage.
@@ -35,15 +35,27 @@ pub struct Checked {
     pub faults: Vec<Fault>,
 }
 
+impl Checked {
+    /// Elaborates what was read for other params or another moment. There is a spec where no fault is an error.
+    pub fn at(&self, overrides: &Overrides) -> (Option<spec::Spec>, Vec<Fault>) {
+        elaborate::elaborate(&self.modules, overrides)
+    }
+}
+
 /// Reads, checks and elaborates a spec. `name` is shown and is what relative paths are resolved against.
 ///
-/// Faults of all stages come together; what a later stage says about a place that an earlier one has faulted is left out,
+/// Faults of all stages and training phases come together; what a later stage says about a place that an earlier one has faulted is left out,
 /// and what needs itself is not elaborated.
 pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Overrides) -> Checked {
     let (modules, mut faults) = modules::load(name, text, loader);
     faults.extend(check::check(&modules));
     let endless = faults.iter().any(|fault| fault.code == "cyclic-definition");
-    let (spec, later) = if endless { (None, Vec::new()) } else { elaborate::elaborate(&modules, overrides) };
+    let end = overrides.moment == Moment::End && !overrides.training;
+    let (spec, later) = match (endless, end) {
+        (true, _) => (None, Vec::new()),
+        (false, true) => elaborate::with_phases(&modules, overrides),
+        (false, false) => elaborate::elaborate(&modules, overrides),
+    };
     let spoiled = faults.iter().any(|fault| fault.severity == Severity::Error);
     let known: Vec<source::Span> = faults.iter().flat_map(|fault| fault.labels.iter().map(|(span, _)| *span)).collect();
     let overlaps = |span: source::Span| known.iter().any(|k| k.source == span.source && k.start < span.end && span.start < k.end);

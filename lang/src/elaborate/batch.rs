@@ -9,7 +9,7 @@ use super::number::Number;
 use super::value::{Abort, Axes, Outcome, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Axis, Binary, Element, Prim, TermId};
+use crate::spec::{Axis, Binary, Element, Prim, Reduction, TermId};
 
 impl<'m> Elaborator<'m> {
     /// `batch(x, as: other)`.
@@ -28,6 +28,21 @@ impl<'m> Elaborator<'m> {
         }
         let size = self.batch_size(span)?;
         self.batched(id, axis, size, span, scope).map(Value::Tensor)
+    }
+
+    /// The mean of a number over the batch: a shared value.
+    pub fn mean_of_batch(&mut self, id: TermId, span: Span) -> Result<TermId, Abort> {
+        if !self.store.sampled(id) {
+            return Ok(id);
+        }
+        let size = self.batch_size(span)?;
+        let Some(axis) = self.axes.get("other").copied() else { return Err(Abort::Faulted) };
+        let element = self.store.ty(id).element;
+        let all = self.store.intern(Prim::Batch(axis), vec![id], element, vec![(axis, size)], span);
+        let sum = self.store.intern(Prim::Reduce(Reduction::Sum, vec![axis]), vec![all], element, vec![], span);
+        let count = (Value::Number(Number::whole(size as i64)), span);
+        let mean = self.binary(Binary::Divide, (Value::Tensor(sum), span), count, span, &[])?;
+        self.operand(&(mean, span), &Value::None)
     }
 
     /// The size of the batch; where it is not known, values of the whole batch are not executed.

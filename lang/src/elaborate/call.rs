@@ -152,7 +152,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// Applies a function of the language or the host to its arguments.
-    fn apply(&mut self, function: &'m Fn, module: ModuleId, actuals: Actuals<'m>, span: Span, caller: &Rc<Scope<'m>>) -> Outcome<'m> {
+    pub fn apply(&mut self, function: &'m Fn, module: ModuleId, actuals: Actuals<'m>, span: Span, caller: &Rc<Scope<'m>>) -> Outcome<'m> {
         let outer = self.module_scope(module);
         let sizes = Rc::new(self.called_scope(&outer, &function.name.text, span, caller));
         let mapped = self.bind_formals(&function.name.text, &function.formals, actuals, span, &sizes)?;
@@ -173,7 +173,8 @@ impl<'m> Elaborator<'m> {
         let order = Rc::new(caller.order.iter().copied().chain([end]).collect());
         let (path, sites) = (caller.site(name, span), Rc::default());
         let (carried, folded) = (caller.carried.clone(), caller.folded.clone());
-        Scope { path, sites, order, carried, folded, ..outer.inside("", Vec::new(), Vec::new()) }
+        let instance = caller.instance.clone();
+        Scope { path, sites, order, carried, folded, instance, ..outer.inside("", Vec::new(), Vec::new()) }
     }
 
     /// Binds all formals; the call is mapped over the axes that the arguments have beyond their types.

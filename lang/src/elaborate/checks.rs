@@ -2,16 +2,19 @@
 
 use super::{Elaborator, Sink};
 use crate::fault::Fault;
+use crate::params::Moment;
 use crate::source::Span;
 use crate::spec::{Binary, Distribution, Prim, TermId, Unary};
 
 impl Elaborator<'_> {
     /// All checks on terms.
-    pub(super) fn check_terms(&mut self) {
-        self.note_draws();
+    pub(super) fn check_terms(&mut self, moment: Moment) {
         self.check_labels();
         self.check_gradients();
-        self.check_states();
+        if moment == Moment::End {
+            self.note_draws();
+            self.check_states();
+        }
         self.check_data();
     }
 
@@ -62,7 +65,7 @@ impl Elaborator<'_> {
             let term = self.term(place);
             if let Some(what) = unexecuted(&term.prim) {
                 let span = term.span;
-                self.pend(what, span);
+                self.refuse(what, span);
             }
         }
     }
@@ -147,6 +150,73 @@ impl Elaborator<'_> {
         )
         .also(term.span, format!("the path ends here: {}", why(&term.prim)));
         Some(fault.help("Keep the soft value where a gradient is needed, and threshold elsewhere."))
+    }
+
+    /// For each weight whether a gradient of a term arrives at it.
+    pub(super) fn reached(&self, y: TermId) -> Vec<bool> {
+        let mut reached = vec![false; self.spec.weights.len()];
+        let mut seen = vec![false; y.0 as usize + 1];
+        let mut open = vec![y];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let term = self.store.terms.get(id);
+            if let Prim::Weight(number) = term.prim {
+                reached[number] = true;
+            }
+            open.extend(term.args.iter().enumerate().filter(|(at, _)| passes(&term.prim, *at)).map(|(_, arg)| *arg));
+        }
+        reached
+    }
+
+    /// Where the paths from weights to a term end for gradients, and why; none where there is no path.
+    pub(super) fn stop_before(&self, y: TermId, weights: &[usize]) -> Option<(TermId, &'static str)> {
+        let within = self.cone(y);
+        let mut smooth = vec![false; y.0 as usize + 1];
+        let mut stop = None;
+        for place in (0..=y.0 as usize).filter(|place| within[*place]) {
+            let term = self.term(place);
+            let starts = matches!(term.prim, Prim::Weight(number) if weights.contains(&number));
+            let comes = |at: usize, arg: &TermId| smooth[arg.0 as usize] && passes(&term.prim, at);
+            if !starts
+                && term.args.iter().any(|arg| smooth[arg.0 as usize])
+                && !term.args.iter().enumerate().any(|(at, arg)| comes(at, arg))
+            {
+                stop = stop.or(Some(TermId(place as u32)));
+            }
+            smooth[place] = starts || term.args.iter().enumerate().any(|(at, arg)| comes(at, arg));
+        }
+        stop.map(|stop| (stop, why(&self.store.terms.get(stop).prim)))
+    }
+
+    /// The definitions of the spec that lie between a term and one that it is computed from, the former's first.
+    pub(super) fn way_to(&self, y: TermId, from: TermId) -> Vec<String> {
+        let mut comes = vec![false; y.0 as usize + 1];
+        for place in from.0 as usize..comes.len() {
+            comes[place] = place == from.0 as usize || self.term(place).args.iter().any(|arg| comes[arg.0 as usize]);
+        }
+        let (mut here, mut way) = (y, Vec::new());
+        loop {
+            let term = self.store.terms.get(here);
+            if let Some(name) = self.item_at(term.span).filter(|name| way.last() != Some(name)) {
+                way.push(name);
+            }
+            match term.args.iter().find(|arg| comes[arg.0 as usize]) {
+                Some(next) if here != from => here = *next,
+                _ => return way,
+            }
+        }
+    }
+
+    /// The definition of the spec in which a place is.
+    fn item_at(&self, span: Span) -> Option<String> {
+        let module = self.chain.iter().find(|module| self.modules.list[module.0].source == span.source)?;
+        let items = &self.modules.list[module.0].file.items;
+        let item = items.iter().position(|item| item.span.start <= span.start && span.end <= item.span.end)?;
+        let names = self.modules.list[module.0].names.iter();
+        let mut own = names.filter(|(_, ids)| ids.iter().any(|id| id.item == item && id.module == *module));
+        own.next().map(|(name, _)| name.clone())
     }
 
     /// The terms that a term is computed from, and itself.

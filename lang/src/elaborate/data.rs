@@ -14,7 +14,7 @@ impl<'m> Elaborator<'m> {
     /// `data images = ..`.
     pub fn data_item(&mut self, binding: &'m Binding, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         let name = &binding.binder.name;
-        let data = match self.eval(&binding.value, scope)? {
+        let data = match self.data_value(binding, scope)? {
             Value::Pipeline(pipeline) => {
                 let Sides::Both(side) = pipeline.sides else {
                     return Err(self.pend("pictures of differing sizes", name.span));
@@ -44,9 +44,9 @@ impl<'m> Elaborator<'m> {
             "image" => vec![(channel, 3), (rows, height), (columns, width)],
             "label" => vec![(rows, height), (columns, width)],
             "class" | "boxes" => {
-                self.pend("classes and boxes of pictures", span);
+                let awaited = Origin::Awaited("classes and boxes of pictures".into(), span);
                 let labels = (name.text == "boxes").then_some(Origin::Label(span));
-                return Err(Abort::Pending(Rc::new(labels.into_iter().collect())));
+                return Err(Abort::Pending(Rc::new(labels.into_iter().chain([awaited]).collect())));
             }
             _ => {
                 let known = ["image", "label", "class", "boxes", "train", "valid", "test"].map(String::from).to_vec();

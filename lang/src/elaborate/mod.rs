@@ -16,12 +16,14 @@ mod expr;
 mod fit;
 mod independence;
 mod maps;
+mod moment;
 mod names;
 mod net;
 mod number;
 mod official;
 mod ops;
 mod origins;
+mod phases;
 mod pixels;
 mod reading;
 mod root;
@@ -34,6 +36,8 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod time;
+mod training;
+mod updates;
 pub mod value;
 mod wanted;
 
@@ -44,13 +48,14 @@ pub use show::show;
 
 use crate::fault::{Fault, Severity};
 use crate::modules::{ModuleId, Modules};
-use crate::params::Overrides;
+use crate::params::{Moment, Overrides};
 use crate::source::Span;
 use crate::spec::{Axis, Pending, Spec, TermId};
 use crate::syntax::{ItemKind, Perturb};
+use moment::{Trains, World};
 use settings::{Asked, Settings};
 use terms::Store;
-use value::{Abort, Origins, Scene, Scope};
+use value::{Abort, Origin, Origins, Scene, Scope};
 
 /// Stack of the thread that elaborates: recurrences nest deeply.
 const STACK: usize = 256 << 20;
@@ -58,8 +63,47 @@ const STACK: usize = 256 << 20;
 /// Elaborates a spec with its params as asked for. There is a spec where no fault is an error.
 pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
     let asked = settings::asked(overrides);
+    on_a_large_stack(|| {
+        let (spec, faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
+        (sound(&faults).then_some(spec), faults)
+    })
+}
+
+/// Elaborates a spec for the end, and for its phases to find their faults, too: of a family of phases the first and the last. A fault
+/// of several moments is reported once.
+pub fn with_phases(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
+    let asked = settings::asked(overrides);
+    on_a_large_stack(|| {
+        let (spec, mut faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
+        for moment in moments(&spec) {
+            let (_, later) = Elaborator::new(modules, &Overrides { moment, ..overrides.clone() })
+                .finish(&Overrides { moment, ..overrides.clone() }, &asked);
+            let place = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
+            for fault in later {
+                if !faults.iter().any(|known| known.code == fault.code && place(known) == place(&fault)) {
+                    faults.push(fault);
+                }
+            }
+        }
+        (sound(&faults).then_some(spec), faults)
+    })
+}
+
+/// The moments of a spec's phases whose faults are those of all.
+fn moments(spec: &Spec) -> Vec<Moment> {
+    let phases = &spec.phases;
+    let inside =
+        |at: usize| at > 0 && phases.get(at + 1).is_some_and(|next| next.span == phases[at].span && phases[at - 1].span == next.span);
+    let told = (0..phases.len()).filter(|at| !inside(*at) && phases[*at].length.amount > 0.0);
+    told.flat_map(|number| [true, false].map(|training| Moment::Phase { number, training })).collect()
+}
+
+fn sound(faults: &[Fault]) -> bool {
+    faults.iter().all(|fault| fault.severity != Severity::Error)
+}
+
+fn on_a_large_stack(work: impl FnOnce() -> (Option<Spec>, Vec<Fault>) + Send) -> (Option<Spec>, Vec<Fault>) {
     let outcome = std::thread::scope(|threads| {
-        let work = || Elaborator::new(modules, overrides).finish(overrides, &asked);
         let thread = std::thread::Builder::new().name("elaborate".into()).stack_size(STACK).spawn_scoped(threads, work);
         thread.map(|thread| thread.join())
     });
@@ -88,7 +132,9 @@ pub(crate) struct Elaborator<'m> {
     modules: &'m Modules,
     /// The spec and the files that it extends, the innermost first.
     chain: Vec<ModuleId>,
-    scopes: Vec<Rc<Scope<'m>>>,
+    /// The definitions as they stand at several times, and which of them are read now.
+    worlds: Vec<World<'m>>,
+    world: usize,
     axes: HashMap<&'m str, Axis>,
     settings: Settings<'m>,
     store: Store,
@@ -96,8 +142,10 @@ pub(crate) struct Elaborator<'m> {
     faults: Vec<Fault>,
     /// Scopes of the members of solves, by solve and member.
     members: HashMap<(usize, usize), Rc<Scope<'m>>>,
-    /// What `training` means.
+    /// What `training` means outside of nets.
     training: bool,
+    /// Which models train.
+    trains: Trains,
     /// The size of the batch, where it is known.
     batch: Option<usize>,
     /// Numbers of weights by path, and where they were needed first.
@@ -146,7 +194,8 @@ impl<'m> Elaborator<'m> {
         let mut elaborator = Elaborator {
             modules,
             chain,
-            scopes: (0..modules.list.len()).map(|module| Scope::of_module(ModuleId(module))).collect(),
+            worlds: vec![World::new(modules)],
+            world: 0,
             axes: HashMap::new(),
             settings: Settings::default(),
             store: Store::default(),
@@ -154,6 +203,7 @@ impl<'m> Elaborator<'m> {
             faults: Vec::new(),
             members: HashMap::new(),
             training: overrides.training,
+            trains: if overrides.training { Trains::All } else { Trains::None },
             batch: overrides.batch,
             weight_paths: HashMap::new(),
             buffer_paths: HashMap::new(),
@@ -193,14 +243,14 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn finish(mut self, overrides: &Overrides, asked: &'m [Asked]) -> (Option<Spec>, Vec<Fault>) {
+    fn finish(mut self, overrides: &Overrides, asked: &'m [Asked]) -> (Spec, Vec<Fault>) {
         self.settle(&overrides.variants, asked);
         if self.faults.is_empty() {
-            self.run();
+            self.run(overrides.moment);
             self.want(&overrides.wanted);
             self.official_names();
         }
-        self.check_terms();
+        self.check_terms(overrides.moment);
         let mut faults = Vec::new();
         for fault in std::mem::take(&mut self.faults) {
             if !faults.contains(&fault) {
@@ -209,8 +259,7 @@ impl<'m> Elaborator<'m> {
         }
         self.sort_weights();
         self.spec.terms = self.store.terms;
-        let sound = faults.iter().all(|fault| fault.severity != Severity::Error);
-        (sound.then_some(self.spec), faults)
+        (self.spec, faults)
     }
 
     /// Records a fault. One inside the library also shows the call in the spec that led there.
@@ -231,12 +280,32 @@ impl<'m> Elaborator<'m> {
         if own(&span) { span } else { self.calls.iter().rev().find(|call| own(call)).copied().unwrap_or(span) }
     }
 
-    /// Records something that is not executed yet, once.
+    /// Something that is not executed yet. It is listed where what a run needs is computed from it ([`Elaborator::needed`]).
     fn pend(&mut self, what: &str, span: Span) -> Abort {
+        Abort::Pending(Rc::new([Origin::Awaited(what.to_string(), span)].into()))
+    }
+
+    /// Lists what is not executed yet among that from which something that a run needs is computed.
+    fn needed<T>(&mut self, outcome: Result<T, Abort>) -> Option<T> {
+        match outcome {
+            Ok(value) => return Some(value),
+            Err(Abort::Faulted) => {}
+            Err(Abort::Pending(origins)) => {
+                for origin in origins.iter() {
+                    if let Origin::Awaited(what, span) = origin {
+                        self.refuse(what, *span);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Lists something that is not executed yet, once.
+    fn refuse(&mut self, what: &str, span: Span) {
         if self.spec.pending.iter().all(|pending| pending.what != what) {
             self.spec.pending.push(Pending { what: what.to_string(), span });
         }
-        Abort::Pending(Origins::default())
     }
 }
 

@@ -57,11 +57,11 @@ impl<'m> Elaborator<'m> {
             }
             here = scope.parent.clone();
         }
-        self.resolve_item(scope.module, name)
+        self.resolve_item(scope, name)
     }
 
-    fn resolve_item(&mut self, module: ModuleId, name: &str) -> Option<Resolved<'m>> {
-        let modules = self.modules;
+    fn resolve_item(&mut self, scope: &Scope<'m>, name: &str) -> Option<Resolved<'m>> {
+        let (modules, module) = (self.modules, scope.module);
         let definer = modules.lineage(module).find(|module| modules.list[module.0].names.contains_key(name));
         if let Some(set) = definer.and_then(|definer| modules.replaced.get(&(definer, name.to_string()))) {
             let by = modules.of_source(set.value.span.source).unwrap_or(modules.root);
@@ -74,7 +74,7 @@ impl<'m> Elaborator<'m> {
         let value = match name {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
-            "training" => Value::Bool(self.training),
+            "training" => Value::Bool(self.trains_in(scope)),
             "step" => Value::Tensor(self.elapsed(spec::Unit::Steps)),
             "none" => Value::None,
             "infinity" => Value::Number(super::number::Number::Real(f64::INFINITY)),
@@ -99,7 +99,7 @@ impl<'m> Elaborator<'m> {
 
     /// The scope of a module.
     pub fn module_scope(&self, module: ModuleId) -> Rc<Scope<'m>> {
-        self.scopes[module.0].clone()
+        self.worlds[self.world].scope(module)
     }
 
     /// The value of items with one name.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::Elaborator;
 use super::builtin::Actuals;
 use super::names::{definitions, found_in};
-use super::value::{Abort, Def, Instance, Outcome, Scope, Value};
+use super::value::{Abort, Def, Instance, Outcome, Recipe, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::spec::{Call, Prim};
@@ -39,25 +39,41 @@ impl<'m> Elaborator<'m> {
             Value::Net(recipe) => recipe,
             other => return Err(self.expected("a net, built as in `conv(64)`,", &other, net.span)),
         };
+        Ok(Value::Instance(Rc::new(self.built(&recipe, &name.text, path, net.span, scope)?)))
+    }
+
+    /// A net with what builds it, under a name.
+    pub fn built(
+        &mut self,
+        recipe: &Recipe<'m>,
+        name: &'m str,
+        path: String,
+        span: Span,
+        scope: &Rc<Scope<'m>>,
+    ) -> Result<Instance<'m>, Abort> {
         let outer = self.module_scope(recipe.module);
-        let built = Rc::new(self.called_scope(&outer, &name.text, net.span, scope));
+        let path: Rc<str> = path.into();
+        let within = Scope { instance: Some(path.clone()), ..self.called_scope(&outer, name, span, scope) };
+        let built = Rc::new(within);
         let actuals = Actuals { given: recipe.given.clone(), function: &recipe.net.name.text };
-        self.calls.push(net.span);
-        let bound = self.bind_formals(&recipe.net.name.text, &recipe.net.builds, actuals, net.span, &built);
+        self.calls.push(span);
+        let bound = self.bind_formals(&recipe.net.name.text, &recipe.net.builds, actuals, span, &built);
         self.calls.pop();
         bound?;
-        Ok(Value::Instance(Rc::new(Instance { net: recipe.net, name: &name.text, path: path.into(), scope: built })))
+        Ok(Instance { net: recipe.net, name, path, scope: built })
     }
 
     /// `critic(x)`: the net's body over its weights. A call with states is noted and its results are marked.
     pub fn apply_net(&mut self, instance: &Rc<Instance<'m>>, actuals: Actuals<'m>, span: Span, caller: &Rc<Scope<'m>>) -> Outcome<'m> {
         let net = instance.net;
-        let sizes = Rc::new(self.called_scope(&instance.scope, instance.name, span, caller));
+        let sizes = self.called_scope(&instance.scope, instance.name, span, caller);
+        let sizes = Rc::new(Scope { instance: Some(instance.path.clone()), ..sizes });
         let mapped = self.bind_formals(&net.name.text, &net.inputs, actuals, span, &sizes)?;
         let Some(body) = &net.body else {
             return Err(self.pend(&format!("`{}`, which the library only announces", net.name.text), span));
         };
-        let acts = self.training && body.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Next(..)));
+        let acts =
+            self.trains.model(&instance.path) && body.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Next(..)));
         let call = self.noted(&body.statements, &instance.path, acts, &sizes);
         let inner = mapped.scope(&sizes, inner_definitions(&body.statements));
         let scope = Rc::new(Scope { instance: Some(instance.path.clone()), call, ..inner });

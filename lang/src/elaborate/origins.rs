@@ -108,9 +108,9 @@ impl<'m> Elaborator<'m> {
     }
 }
 
-/// What `oracle` leaves: draws.
+/// What `oracle` leaves.
 pub fn without_labels(origins: &Origins) -> Origins {
-    Rc::new(origins.iter().filter(|origin| matches!(origin, Origin::Draw(..))).cloned().collect())
+    Rc::new(origins.iter().filter(|origin| !matches!(origin, Origin::Label(_))).cloned().collect())
 }
 
 fn terms_in(value: &Value<'_>, terms: &mut Vec<TermId>) {

@@ -4,25 +4,44 @@ use super::value::{Abort, Def, Found, Outcome, Value};
 use super::{Elaborator, Sink};
 use crate::fault::{Fault, Severity};
 use crate::modules::ModuleId;
+use crate::params::Moment;
 use crate::source::Span;
 use crate::spec::{self, Element, TermId};
 use crate::syntax::{Eval, ExprKind, Family, Item, ItemKind, Output};
 
 impl<'m> Elaborator<'m> {
     /// Elaborates all items of the spec and of the files that it extends.
-    pub fn run(&mut self) {
+    pub fn run(&mut self, moment: Moment) {
         let modules = self.modules;
-        self.shown_params();
+        self.training |= matches!(moment, Moment::Phase { training: true, .. });
         let items: Vec<(ModuleId, &'m Item)> = self
             .chain
             .clone()
             .into_iter()
             .flat_map(|module| modules.list[module.0].file.items.iter().map(move |item| (module, item)))
             .collect();
-        for (module, item) in &items {
+        match moment {
+            Moment::End => {
+                self.shown_params();
+                if let Some(first) = self.phases(&items).first() {
+                    self.refuse("training phases", first.train.binder.name.span);
+                }
+                self.end(&items);
+            }
+            Moment::Phase { number, training } => {
+                if let Some(planned) = self.phases(&items).get(number) {
+                    self.in_phase(planned, number, training);
+                }
+                self.shown_params();
+            }
+        }
+    }
+
+    fn end(&mut self, items: &[(ModuleId, &'m Item)]) {
+        for (module, item) in items {
             self.item(*module, item);
         }
-        self.outputs(&items);
+        self.outputs(items);
         for (place, (module, item)) in items.iter().enumerate() {
             let ItemKind::Eval(eval) = &item.kind else { continue };
             let hidden = items[place + 1..]
@@ -30,21 +49,22 @@ impl<'m> Elaborator<'m> {
                 .any(|(_, later)| matches!(&later.kind, ItemKind::Eval(other) if other.name.text == eval.name.text));
             if !hidden {
                 self.calls.clear();
-                let _ = self.evaluation(*module, eval);
+                let outcome = self.evaluation(*module, eval);
+                self.needed(outcome);
             }
         }
         for (perturb, scene) in std::mem::take(&mut self.perturbations) {
             self.calls.clear();
             self.check_perturbation(perturb, &scene);
         }
-        for (module, item) in &items {
+        for (module, item) in items {
             let ItemKind::Train(train) = &item.kind else { continue };
             self.calls.clear();
             let scope = self.module_scope(*module);
             self.check_phase(train, &scope);
         }
         if self.faults.iter().all(|fault| fault.severity != Severity::Error) {
-            self.check_degenerate(&items);
+            self.check_degenerate(items);
         }
     }
 
@@ -59,10 +79,6 @@ impl<'m> Elaborator<'m> {
             ItemKind::Scene(name, statements) => vec![Def::Scene(name, statements)],
             ItemKind::Perturb(perturb) => vec![Def::Perturb(perturb)],
             ItemKind::Model(model) => vec![Def::Model(model)],
-            ItemKind::Train(train) => {
-                self.pend("training phases", train.binder.name.span);
-                return;
-            }
             _ => return,
         };
         let Some(name) = cases.first().and_then(Def::name) else { return };
@@ -108,6 +124,9 @@ impl<'m> Elaborator<'m> {
                     self.sinks.push((id, place, Sink::Loss));
                 }
             }
+            (ItemKind::Solve(_) | ItemKind::Data(_), outcome) => {
+                self.needed(outcome);
+            }
             (ItemKind::Loss(binding), Err(Abort::Pending(origins))) => {
                 self.check_trained(&origins, binding.value.span, "this is a loss");
             }
@@ -135,9 +154,8 @@ impl<'m> Elaborator<'m> {
             return;
         }
         self.calls.clear();
-        if let Ok(output) = self.output(*module, output) {
-            self.spec.output = Some(output);
-        }
+        let output = self.output(*module, output);
+        self.spec.output = self.needed(output);
     }
 
     fn output(&mut self, module: ModuleId, output: &'m Output) -> Result<spec::Output, Abort> {

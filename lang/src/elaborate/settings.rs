@@ -39,7 +39,6 @@ pub type ParamKey<'m> = (ModuleId, &'m str);
 pub struct Settings<'m> {
     variants: HashMap<ParamKey<'m>, Vec<Setting<'m>>>,
     asked: HashMap<ParamKey<'m>, &'m Asked>,
-    memo: HashMap<ParamKey<'m>, Memo<'m>>,
 }
 
 /// Parses the values of `--set`.
@@ -145,7 +144,7 @@ impl<'m> Elaborator<'m> {
     /// The value of a param in this run.
     pub fn param(&mut self, module: ModuleId, param: &'m Param) -> Outcome<'m> {
         let key = (module, param.name.text.as_str());
-        match self.settings.memo.get(&key) {
+        match self.worlds[self.world].params.get(&key) {
             Some(Memo::Done(outcome)) => return outcome.clone(),
             Some(Memo::Running) => {
                 let message = format!("the param `{}` is computed from itself", key.1);
@@ -153,14 +152,20 @@ impl<'m> Elaborator<'m> {
             }
             None => {}
         }
-        self.settings.memo.insert(key, Memo::Running);
+        self.worlds[self.world].params.insert(key, Memo::Running);
         let outcome = self.evaluate_param(key, param);
-        self.settings.memo.insert(key, Memo::Done(outcome.clone()));
+        self.worlds[self.world].params.insert(key, Memo::Done(outcome.clone()));
         outcome
     }
 
     fn evaluate_param(&mut self, key: ParamKey<'m>, param: &'m Param) -> Outcome<'m> {
         let scope = self.module_scope(key.0);
+        if let Some(held) = self.held(key.0, key.1) {
+            let value = self.within(held.world, |outside| outside.param_value(held.value, param, &held.scope))?;
+            let value = self.of_kind(value, param, &scope, held.value.span, Some(&held.by))?;
+            self.in_range(&value, param, &scope, held.value.span, Some(held.by))?;
+            return Ok(value);
+        }
         let (value, span, label) = match (self.settings.asked.get(&key).copied(), self.settings.variants.get(&key).cloned()) {
             (Some(asked), _) => {
                 (self.asked_value(asked, param, &scope)?, param.name.span, Some(format!("--set {}={}", asked.name, asked.text)))

@@ -1,5 +1,7 @@
 //! A spec as stable text, for `segc show spec` and for tests.
 
+mod phases;
+
 use std::fmt::Write;
 
 use crate::spec::{Axis, Element, Filter, Over, ParamValue, Part, Pictures, Prim, Reduction, Sliding, Spec, Step, TermId, Type};
@@ -49,6 +51,9 @@ pub fn show(spec: &Spec) -> String {
             let name = if name.is_empty() { "value" } else { name };
             line(&mut text, format_args!("    {name} = {}", id(*term)));
         }
+    }
+    for phase in &spec.phases {
+        phases::shown(spec, phase, &mut text);
     }
     if let Some(output) = &spec.output {
         line(&mut text, format_args!("  output {} over {} = {}", output.name, spec.data[output.data].name, id(output.value)));

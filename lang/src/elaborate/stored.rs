@@ -7,7 +7,7 @@ use super::ops::Axes;
 use super::value::{Abort, Outcome, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Buffer, Element, Per, Prim, TermId, Type, Weight};
+use crate::spec::{Act, Buffer, Element, Per, Prim, Statement, TermId, Type, Weight};
 use crate::syntax::Stored;
 
 impl<'m> Elaborator<'m> {
@@ -132,9 +132,25 @@ impl<'m> Elaborator<'m> {
         order.iter().enumerate().for_each(|(new, old)| numbers[*old] = new);
         self.spec.weights.sort_by(|a, b| a.path.cmp(&b.path));
         for term in self.store.terms.iter_mut() {
-            if let Prim::Weight(number) = &mut term.prim {
+            if let Prim::Weight(number) | Prim::Averaged(number) = &mut term.prim {
                 *number = numbers[*number];
             }
         }
+        self.spec.phases.iter_mut().for_each(|phase| renumber(&mut phase.body, &numbers));
+    }
+}
+
+fn renumber(statements: &mut [Statement], numbers: &[usize]) {
+    for statement in statements {
+        let weights = match &mut statement.act {
+            Act::Update(update) => update.terms.as_mut().map(|terms| &mut terms.weights),
+            Act::Average(average) => Some(&mut average.weights),
+            Act::Together(inner) | Act::Every(_, inner) | Act::Finally(inner) => {
+                renumber(inner, numbers);
+                None
+            }
+            _ => None,
+        };
+        weights.into_iter().flatten().for_each(|(number, _)| *number = numbers[*number]);
     }
 }

@@ -71,7 +71,7 @@ fn fingerprint(prim: &Prim, args: &[TermId], ty: &Type) -> u64 {
         Prim::Binary(op) => op.hash(&mut state),
         Prim::Pick(axis, at) | Prim::Slice(axis, at) => (axis, at).hash(&mut state),
         Prim::State { solve, member, state: number } => (solve, member, number).hash(&mut state),
-        Prim::Weight(number) | Prim::Called(number) => number.hash(&mut state),
+        Prim::Weight(number) | Prim::Averaged(number) | Prim::Called(number) => number.hash(&mut state),
         Prim::Buffer { buffer, call } => (buffer, call).hash(&mut state),
         Prim::Draw { path, .. } => path.hash(&mut state),
         _ => {}

@@ -30,6 +30,8 @@ pub enum Origin {
     Draw(String, Span),
     /// Ground truth, and where it is read.
     Label(Span),
+    /// Something that is not executed yet, in words, and where.
+    Awaited(String, Span),
 }
 
 /// A value or the reason for having none.

@@ -13,7 +13,8 @@ impl<'m> Elaborator<'m> {
         for name in names {
             self.calls.clear();
             let mut values = Vec::new();
-            if self.wanted_values(name, &mut values).is_ok() {
+            let outcome = self.wanted_values(name, &mut values);
+            if self.needed(outcome).is_some() {
                 self.spec.wanted.extend(values);
             }
         }
@@ -61,7 +62,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// The indices of all members of a family.
-    fn indices(&mut self, found: &Found<'m>) -> Result<Vec<Value<'m>>, Abort> {
+    pub fn indices(&mut self, found: &Found<'m>) -> Result<Vec<Value<'m>>, Abort> {
         let mut indices = Vec::new();
         for family in found.cases.iter().filter_map(Def::family) {
             match family {

@@ -1,0 +1,126 @@
+//! Phases: their order, what they set, and the terms of their updates.
+
+use crate::elaborate::show;
+use crate::fault::Fault;
+use crate::params::{Moment, Overrides};
+use crate::source::{LoadError, Loader};
+use crate::spec::{Act, Duration, Prim, Spec, Unit, UpdateTerms};
+
+struct Nowhere;
+
+impl Loader for Nowhere {
+    fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
+        Err(LoadError::Missing(Vec::new()))
+    }
+}
+
+fn at(text: &str, moment: Moment) -> (Option<Spec>, Vec<Fault>) {
+    let (modules, faults) = crate::modules::load("try.seg", text, &Nowhere);
+    assert_eq!(faults, []);
+    crate::elaborate::elaborate(&modules, &Overrides { moment, ..Overrides::default() })
+}
+
+fn in_phase(text: &str, number: usize) -> Spec {
+    let (spec, faults) = at(text, Moment::Phase { number, training: true });
+    assert_eq!(faults, []);
+    let spec = spec.expect("a spec");
+    assert!(spec.pending.is_empty(), "{:?}", spec.pending);
+    spec
+}
+
+/// A model of one weight that learns the mean of the data, and what follows.
+fn learner(rest: &str) -> String {
+    format!(
+        "data images = pictures(none) |> resize(8)\n\
+         net flat()(x: image) -> real {{\n    weight w: real = 1/2\n    weight b: real ~ normal(0, 1)\n\
+         return w * mean(x) + b\n}}\n\
+         model m = flat()\n\
+         loss gap = (m(images.image) - 1)^2\n{rest}\n"
+    )
+}
+
+fn updates(spec: &Spec, number: usize) -> Vec<&UpdateTerms> {
+    let of = |act: &'_ Act| matches!(act, Act::Update(_));
+    let body = spec.phases[number].body.iter().filter(|statement| of(&statement.act));
+    body.filter_map(|statement| if let Act::Update(update) = &statement.act { update.terms.as_ref() } else { None }).collect()
+}
+
+#[test]
+fn an_update_with_momentum_and_an_average() {
+    let text = learner(
+        "train a for 3 steps, batch 4 {\n update m by gap with sgd(0.1, momentum: 0.9)\n ema m decay 0.9 from 2 steps\n every 2 steps { checkpoint }\n}",
+    );
+    insta::assert_snapshot!(show(&in_phase(&text, 0)));
+}
+
+#[test]
+fn phases_run_in_their_order() {
+    let text = learner(
+        "param n = 4\nparam side = 8\n\
+         train late after mid for 0 steps { update m by gap with sgd(0.1) }\n\
+         train mid[r in doublings(2, 8)] with side = r, n = 7 for (2 * r * n) samples, batch 2 * n { update m by gap with sgd(0.1) }\n\
+         train last for 2 epochs, fresh m { update m by gap with sgd(0.1) }",
+    );
+    let (spec, _) = at(&text, Moment::End);
+    let spec = spec.expect("a spec");
+    let told: Vec<_> = spec.phases.iter().map(|phase| (phase.name.as_str(), phase.length, phase.batch, phase.fresh.len())).collect();
+    let (samples, steps, epochs) = (Unit::Samples, Unit::Steps, Unit::Epochs);
+    let time = |amount, unit| Duration { amount, unit };
+    let due = [
+        ("mid[2]", time(16.0, samples), 8, 0),
+        ("mid[4]", time(32.0, samples), 8, 0),
+        ("mid[8]", time(64.0, samples), 8, 0),
+        ("late", time(0.0, steps), 16, 0),
+        ("last", time(2.0, epochs), 16, 1),
+    ];
+    assert_eq!(told, due);
+}
+
+#[test]
+fn a_phase_sets_params_and_data() {
+    let text = "param side = 8\nparam fade: schedule = 1\n\
+        data images = pictures(none) |> resize(side)\n\
+        net flat()(x: image) -> real { weight w: real = 1/2 return w * mean(x) }\n\
+        model m = flat()\nloss gap = fade * m(images.image)\n\
+        train grow[r in [2, 4]] with side = r, fade = ramp(0, 1, over: (10 * r) steps) for 1 steps { update m by gap with sgd(1) }\n\
+        train other with images = images |> range(-1, 1) for 1 steps { update m by gap with sgd(1) }\n";
+    let spec = in_phase(text, 1);
+    assert_eq!(spec.data.iter().map(|data| data.size).collect::<Vec<_>>(), [(4, 4)]);
+    assert!(show(&spec).contains("divide %"), "{}", show(&spec));
+    let spec = in_phase(text, 2);
+    let field = (0..spec.terms.len()).find_map(|id| match spec.terms.get(crate::spec::TermId(id as u32)).prim {
+        Prim::Field { data, .. } => Some(data),
+        _ => None,
+    });
+    assert_eq!(spec.data[field.expect("data is read")].steps.len(), 2);
+}
+
+#[test]
+fn another_rule_for_a_part_and_clipped_gradients() {
+    let text = learner(
+        "net two()(x: image) -> real { part one, other = flat() return one(x) * other(x) }\n\
+         model t = two()\nloss both = t(images.image)\n\
+         train a for 3 steps { update m, t by both_of with sgd(0.1) but sgd(0.2) on one, m clip 1 repeat 3 }\n\
+         loss both_of = both + gap",
+    );
+    let spec = in_phase(&text, 0);
+    let terms = updates(&spec, 0)[0];
+    assert_eq!(terms.weights.len(), 6);
+    insta::assert_snapshot!(show(&spec));
+}
+
+#[test]
+fn only_models_of_the_phase_train() {
+    let net = "net counted()(x: image) -> real { state n: real = 0 next n = n + 1\n weight w: real = 1 return w * (if training then 2 else 3) * mean(x) + n }\n";
+    let text = learner(&format!(
+        "{net}model a = counted()\nmodel b = counted()\nloss all = a(images.image) + b(images.image)\n\
+         train one for 3 steps {{ update a by all with sgd(0.1) }}"
+    ));
+    let spec = in_phase(&text, 0);
+    let next = |path: &str| {
+        let states = spec.calls.iter().flat_map(|call| &call.states);
+        states.filter(|(number, _)| spec.buffers[*number].path == path).map(|(_, next)| next.is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!((next("a.n"), next("b.n")), (vec![true], vec![false]));
+    assert_eq!(updates(&spec, 0)[0].weights.iter().map(|(number, _)| spec.weights[*number].path.as_str()).collect::<Vec<_>>(), ["a.w"]);
+}
