@@ -464,7 +464,7 @@ impl<'m> Elaborator<'m> {
             return Ok(x);
         }
         let id = self.operand(&(x, place), &Value::None)?;
-        self.averages.push((id, place, data));
+        self.averages.push((id, place, Some(data)));
         let axes = self.store.ty(id).axes.clone();
         Ok(Value::Tensor(self.store.intern(Prim::Average { data, part }, vec![id], Element::Real, axes, span)))
     }

@@ -38,6 +38,15 @@ impl Elaborator<'_> {
 
     /// Whether a value comes from ground truth.
     pub(super) fn knows_labels(&self, id: TermId) -> bool {
+        self.knows(id, is_label)
+    }
+
+    /// Whether a value comes from a model.
+    pub(super) fn knows_weights(&self, id: TermId) -> bool {
+        self.knows(id, |prim| matches!(prim, Prim::Weight(_)))
+    }
+
+    fn knows(&self, id: TermId, what: impl Fn(&Prim) -> bool) -> bool {
         let mut open = vec![id];
         let mut seen = vec![false; self.terms_len()];
         while let Some(id) = open.pop() {
@@ -45,7 +54,7 @@ impl Elaborator<'_> {
                 continue;
             }
             let term = self.store.terms.get(id);
-            if is_label(&term.prim) {
+            if what(&term.prim) {
                 return true;
             }
             open.extend(&term.args);
@@ -81,6 +90,7 @@ impl Elaborator<'_> {
                 let (message, what) = match sink {
                     Sink::Gradient => (gradients, "this is differentiated"),
                     Sink::Loss => ("a ground-truth mask decides what is trained", "this is a loss"),
+                    Sink::Decision(what) => ("a ground-truth mask decides what is trained", *what),
                     Sink::State => ("a ground-truth mask decides how a mask moves", "this is a state's value"),
                     Sink::Output => ("a ground-truth mask reaches the output", "this is written as the result"),
                 };
@@ -301,9 +311,9 @@ impl Elaborator<'_> {
         for (id, span, data) in reads {
             let Some(place) = self.foreign(id, data) else { continue };
             let Prim::Field { data: other, .. } = self.term(place).prim else { continue };
-            let (own, other) = (self.spec.data[data].name.clone(), self.spec.data[other].name.clone());
-            let fault =
-                Fault::error("other-data", format!("this goes over `{own}` but reads `{other}`"), span, format!("goes over `{own}`"));
+            let (own, other) = (data.map(|data| self.spec.data[data].name.clone()), self.spec.data[other].name.clone());
+            let own = own.map_or("samples without data".to_string(), |own| format!("`{own}`"));
+            let fault = Fault::error("other-data", format!("this goes over {own} but reads `{other}`"), span, format!("goes over {own}"));
             let fault = fault.also(self.term(place).span, format!("reads `{other}`"));
             self.fault(
                 fault.help("Samples of two data items have nothing to do with each other: read fields of the one that it goes over."),
@@ -312,7 +322,7 @@ impl Elaborator<'_> {
     }
 
     /// A field of another data item among what a term is computed from; a value averaged over its own data is shared.
-    fn foreign(&self, id: TermId, data: usize) -> Option<usize> {
+    fn foreign(&self, id: TermId, data: Option<usize>) -> Option<usize> {
         let mut open = vec![id];
         let mut seen = vec![false; self.terms_len()];
         while let Some(id) = open.pop() {
@@ -321,7 +331,7 @@ impl Elaborator<'_> {
             }
             let term = self.store.terms.get(id);
             match term.prim {
-                Prim::Field { data: own, .. } if own != data => return Some(id.0 as usize),
+                Prim::Field { data: own, .. } if Some(own) != data => return Some(id.0 as usize),
                 Prim::Average { .. } => {}
                 Prim::Solved { solve, member } => {
                     open.extend(&term.args);

@@ -72,7 +72,7 @@ impl<'m> Elaborator<'m> {
         }
         let rendered = trained.iter().flat_map(|loss| &loss.reading.rendered).filter(|(scene, _)| scene.base.is_some());
         let rendered: Vec<_> = rendered.cloned().collect();
-        let Some((scene, span)) = rendered.into_iter().find(|(scene, span)| self.layers(scene, *span).is_err()) else { return };
+        let Some((scene, span)) = rendered.into_iter().find(|(scene, span)| self.learns_mask(scene, *span)) else { return };
         let message = format!("nothing keeps the mask of `{}` from being empty", root(&scene).name);
         let idle = trained.iter().flat_map(|loss| &loss.reading.idle_bounds).next().copied();
         let mut fault = Fault::warning("degenerate", message, self.own_place(span), "with an empty mask this is the background alone");
@@ -82,6 +82,18 @@ impl<'m> Elaborator<'m> {
         let help = "No foreground, nothing to give away. In MOVE's paper a run without the smallest area ends at IoU 0.00, the default at \
                     0.82. Add a term such as `2 * mask::too_small(m, least: 0.1)` to the loss that trains the mask.";
         self.fault(fault.help(help));
+    }
+
+    /// Whether a mask of a scene comes from a model, as far as is known.
+    fn learns_mask(&mut self, scene: &Rc<Scene<'m>>, span: Span) -> bool {
+        let layers = match self.layers(scene, span) {
+            Ok(Value::List(layers)) => layers,
+            outcome => return outcome.is_err(),
+        };
+        layers.iter().any(|layer| {
+            let Value::Record(fields) = layer else { return false };
+            fields.iter().any(|(name, value)| matches!(value, Value::Tensor(mask) if name == "mask" && self.knows_weights(*mask)))
+        })
     }
 
     /// Regions that are painted anew from a draw that nobody has to recover. Whether there are such perturbations.

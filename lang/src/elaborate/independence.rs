@@ -10,7 +10,7 @@ use super::value::{Def, Origin, Scene, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::spec::{Distribution, Prim};
-use crate::syntax::{Expr, Family, Perturb, StatementKind, Train, TrainKind, TrainStatement};
+use crate::syntax::{Expr, Family, Perturb, StatementKind};
 
 impl<'m> Elaborator<'m> {
     /// No draw of a perturbation reaches the scene that it perturbs, and the perturbation does something.
@@ -109,24 +109,6 @@ impl<'m> Elaborator<'m> {
             Fault::error("label-leak", "a ground-truth mask decides what is trained", span, what).also(*label, "computed from this");
         self.fault(fault.help("Labels are for evaluation. If this is meant, write `oracle(..)` around it: the report will say so."));
     }
-
-    /// Conditions of a phase read evaluations, but no labels without `oracle`.
-    pub fn check_phase(&mut self, train: &'m Train, scope: &Rc<Scope<'m>>) {
-        let bound = match &train.binder.family {
-            Some(Family::Over(name, over)) => match self.list(over, scope).ok().and_then(|items| items.first().cloned()) {
-                Some(first) => vec![(name.text.as_str(), first)],
-                None => return,
-            },
-            _ => Vec::new(),
-        };
-        let scope = Rc::new(scope.inside("", bound, Vec::new()));
-        for (condition, what) in conditions(&train.statements) {
-            let before = self.faults.len();
-            let origins = self.origins_of_expr(condition, &scope);
-            self.faults.truncate(before);
-            self.check_trained(&origins, condition.span, what);
-        }
-    }
 }
 
 /// What a definition of a scene is computed by.
@@ -135,18 +117,4 @@ fn written<'m>(def: &Def<'m>) -> Option<&'m Expr> {
         Def::Let(binding) | Def::Layer(binding) if binding.binder.family.is_none() => Some(&binding.value),
         _ => None,
     }
-}
-
-fn conditions(statements: &[TrainStatement]) -> Vec<(&Expr, &'static str)> {
-    let mut found = Vec::new();
-    for statement in statements {
-        match &statement.kind {
-            TrainKind::Keep(by) => found.push((by, "this decides which weights are kept")),
-            TrainKind::Restart(when) => found.push((when, "this decides when training starts anew")),
-            TrainKind::Finish(when) => found.push((when, "this decides when training ends")),
-            TrainKind::Every(_, inner) | TrainKind::Finally(inner) => found.extend(conditions(inner)),
-            _ => {}
-        }
-    }
-    found
 }

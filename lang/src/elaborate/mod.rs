@@ -10,8 +10,10 @@ mod builtin;
 mod call;
 mod checks;
 mod data;
+mod deciding;
 mod degenerate;
 mod draw;
+mod evaluate;
 mod expr;
 mod fit;
 mod independence;
@@ -123,6 +125,7 @@ fn on_a_large_stack(work: impl FnOnce() -> (Option<Spec>, Vec<Fault>) + Send) ->
 enum Sink {
     Gradient,
     Loss,
+    Decision(&'static str),
     State,
     Output,
 }
@@ -135,6 +138,8 @@ pub(crate) struct Elaborator<'m> {
     /// The definitions as they stand at several times, and which of them are read now.
     worlds: Vec<World<'m>>,
     world: usize,
+    /// Worlds that evaluations set, by evaluation and the world outside.
+    eval_worlds: HashMap<(usize, usize), usize>,
     axes: HashMap<&'m str, Axis>,
     settings: Settings<'m>,
     store: Store,
@@ -174,9 +179,9 @@ pub(crate) struct Elaborator<'m> {
     /// Run-time indices: they choose.
     chosen: Vec<(TermId, Span)>,
     /// Terms under `average` and the data over which it goes.
-    averages: Vec<(TermId, Span, usize)>,
-    /// Terms of evaluations and outputs and the data over which they go.
-    reads: Vec<(TermId, Span, usize)>,
+    averages: Vec<(TermId, Span, Option<usize>)>,
+    /// Terms of evaluations and outputs and the data over which they go, if any.
+    reads: Vec<(TermId, Span, Option<usize>)>,
 }
 
 impl<'m> Elaborator<'m> {
@@ -196,6 +201,7 @@ impl<'m> Elaborator<'m> {
             chain,
             worlds: vec![World::new(modules)],
             world: 0,
+            eval_worlds: HashMap::new(),
             axes: HashMap::new(),
             settings: Settings::default(),
             store: Store::default(),

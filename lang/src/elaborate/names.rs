@@ -111,11 +111,7 @@ impl<'m> Elaborator<'m> {
             ItemKind::Param(param) => self.param(first.module, param),
             ItemKind::Net(net) => Ok(Value::Net(Rc::new(Recipe { net, module: first.module, given: Vec::new() }))),
             ItemKind::Train(_) => Err(self.pend("training phases", span)),
-            ItemKind::Eval(eval) => {
-                let scope = self.module_scope(first.module);
-                self.pend("evaluations that training reads", span);
-                Err(Abort::Pending(self.origins_of_expr(&eval.value, &scope)))
-            }
+            ItemKind::Eval(eval) => self.read_evaluation(first.module, eval, span),
             ItemKind::Names(..) => Err(self.pend("official weights", span)),
             ItemKind::Broken => Err(Abort::Faulted),
             _ => {
@@ -354,7 +350,6 @@ impl<'m> Elaborator<'m> {
     pub fn data_of(&mut self, value: &Value<'m>, span: Span) -> Result<(usize, Part), Abort> {
         match value {
             Value::Data(number, part) => Ok((*number, *part)),
-            Value::Number(_) | Value::Duration(..) => Err(self.pend("evaluations over samples that a model makes", span)),
             _ => {
                 let message = format!("data is needed here, this is {}", value.describe());
                 Err(self.fault(

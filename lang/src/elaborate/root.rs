@@ -7,7 +7,7 @@ use crate::modules::ModuleId;
 use crate::params::Moment;
 use crate::source::Span;
 use crate::spec::{self, Element, TermId};
-use crate::syntax::{Eval, ExprKind, Family, Item, ItemKind, Output};
+use crate::syntax::{Family, Item, ItemKind, Output};
 
 impl<'m> Elaborator<'m> {
     /// Elaborates all items of the spec and of the files that it extends.
@@ -56,12 +56,6 @@ impl<'m> Elaborator<'m> {
         for (perturb, scene) in std::mem::take(&mut self.perturbations) {
             self.calls.clear();
             self.check_perturbation(perturb, &scene);
-        }
-        for (module, item) in items {
-            let ItemKind::Train(train) = &item.kind else { continue };
-            self.calls.clear();
-            let scope = self.module_scope(*module);
-            self.check_phase(train, &scope);
         }
         if self.faults.iter().all(|fault| fault.severity != Severity::Error) {
             self.check_degenerate(items);
@@ -173,70 +167,15 @@ impl<'m> Elaborator<'m> {
         }
         let id = if ty.element == Element::Bool { self.indicator(id, value.1)? } else { id };
         self.sinks.push((id, value.1, Sink::Output));
-        self.reads.push((id, value.1, data));
+        self.reads.push((id, value.1, Some(data)));
         Ok(spec::Output { name: output.name.text.clone(), value: id, data })
     }
 
-    fn indicator(&mut self, id: TermId, span: Span) -> Result<TermId, Abort> {
+    /// Truth as one and zero.
+    pub fn indicator(&mut self, id: TermId, span: Span) -> Result<TermId, Abort> {
         let number = |n| (Value::Number(super::number::Number::whole(n)), span);
         let value = self.choose_where((Value::Tensor(id), span), number(1), number(0), span, &[])?;
         self.operand(&(value, span), &Value::None)
-    }
-
-    fn evaluation(&mut self, module: ModuleId, eval: &'m Eval) -> Result<(), Abort> {
-        let scope = self.module_scope(module);
-        if !eval.with.is_empty() {
-            return Err(self.pend("evaluations with other data", eval.name.span));
-        }
-        if matches!(&*eval.value.kind, ExprKind::Path(path) if path.segments.len() == 1 && path.segments[0].text == "none") {
-            return Ok(());
-        }
-        let Some(over) = &eval.over else { return Err(self.pend("evaluations without data", eval.name.span)) };
-        let place = over.span;
-        let over = self.eval(over, &scope)?;
-        let over = self.data_of(&over, place)?;
-        let value = self.eval(&eval.value, &scope)?;
-        let mut values = Vec::new();
-        self.flatten(value, String::new(), eval.value.span, &mut values)?;
-        if values.is_empty() {
-            return Ok(());
-        }
-        for (_, id) in &values {
-            self.reads.push((*id, eval.value.span, over.0));
-        }
-        let needs_labels = values.iter().any(|(_, id)| self.knows_labels(*id));
-        self.spec.evals.push(spec::Eval {
-            name: eval.name.text.clone(),
-            over: spec::Over::Data(over.0, over.1),
-            values,
-            needs_labels,
-            span: eval.name.span,
-        });
-        Ok(())
-    }
-
-    /// The named numbers of an evaluation; records in records are joined with a dot.
-    fn flatten(&mut self, value: Value<'m>, name: String, span: Span, values: &mut Vec<(String, TermId)>) -> Result<(), Abort> {
-        match value {
-            Value::None => Ok(()),
-            Value::Record(fields) => {
-                for (field, value) in fields.iter() {
-                    let inner = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
-                    self.flatten(value.clone(), inner, span, values)?;
-                }
-                Ok(())
-            }
-            Value::Number(_) | Value::Tensor(_) => {
-                let id = self.operand(&(value, span), &Value::None)?;
-                self.scalar(id, span, &if name.is_empty() { "an evaluation".to_string() } else { format!("`{name}`") })?;
-                if self.store.ty(id).element == Element::Bool {
-                    return Err(self.expected("a number", &Value::Tensor(id), span));
-                }
-                values.push((name, id));
-                Ok(())
-            }
-            other => Err(self.expected("a number or a record of numbers", &other, span)),
-        }
     }
 
     /// A value without axes.

@@ -149,27 +149,37 @@ impl<'m> Elaborator<'m> {
 
     /// All layers of a scene, from the back to the front.
     pub fn layers(&mut self, scene: &Rc<Scene<'m>>, span: Span) -> Outcome<'m> {
+        let layers = self.named_layers(scene, span)?.into_iter().map(|(_, layer)| layer).collect();
+        Ok(Value::List(self.all(layers)?.into()))
+    }
+
+    /// The same with their names: `front`, `piece.0`.
+    pub fn named_layers(&mut self, scene: &Rc<Scene<'m>>, span: Span) -> Result<Vec<(String, Outcome<'m>)>, Abort> {
         let mut root = scene.clone();
         while let Some(base) = root.base.clone() {
             root = base;
         }
-        let mut layers: Vec<Outcome<'m>> = Vec::new();
+        let mut layers: Vec<(String, Outcome<'m>)> = Vec::new();
         for def in &root.scope.defs {
             let Def::Layer(binding) = def else { continue };
             let name = binding.binder.name.text.as_str();
             match &binding.binder.family {
-                None => layers.push(self.scene_member(scene, name, None, span)),
+                None => layers.push((name.to_string(), self.scene_member(scene, name, None, span))),
                 Some(Family::At(at)) => {
                     let index = self.eval(at, &root.scope)?;
-                    layers.push(self.scene_member(scene, name, Some(&index), span));
+                    layers.push((indexed(name, &index), self.scene_member(scene, name, Some(&index), span)));
                 }
                 Some(Family::Over(_, over)) => {
                     for index in self.list(over, &root.scope)?.iter() {
-                        layers.push(self.scene_member(scene, name, Some(index), span));
+                        layers.push((indexed(name, index), self.scene_member(scene, name, Some(index), span)));
                     }
                 }
             }
         }
-        Ok(Value::List(self.all(layers)?.into()))
+        Ok(layers)
     }
+}
+
+fn indexed(name: &str, index: &Value<'_>) -> String {
+    format!("{name}.{}", index.key().unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{elaborate, show};
+use super::{elaborate, show, with_phases};
 use crate::fault::Fault;
 use crate::modules::load;
 use crate::params::Overrides;
@@ -43,7 +43,7 @@ fn with(name: &str, text: &str, variants: &[&str], sets: &[(&str, &str)]) -> (Op
         sets: sets.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect(),
         ..Overrides::default()
     };
-    elaborate(&modules, &overrides)
+    with_phases(&modules, &overrides)
 }
 
 fn iem(variants: &[&str], sets: &[(&str, &str)]) -> (Option<Spec>, Vec<Fault>) {
@@ -377,7 +377,7 @@ fn damaged_specs_give_faults_but_never_panic() {
         };
         let text = damaged(&source, &mut seed);
         let (modules, faults) = load("iem.seg", &text, &shipped());
-        let (spec, more) = elaborate(&modules, &Overrides::default());
+        let (spec, more) = with_phases(&modules, &Overrides::default());
         if let Some(spec) = &spec {
             assert!(show(spec).starts_with("spec iem"));
         }

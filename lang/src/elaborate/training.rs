@@ -103,11 +103,16 @@ impl<'m> Elaborator<'m> {
             TrainKind::Average(models, decay, from) => Act::Average(self.averages(models, decay, from.as_ref(), present)?),
             TrainKind::Every(period, inner) => Act::Every(self.length_of_time(period, &scope)?, self.statements(inner, present)),
             TrainKind::Finally(inner) => Act::Finally(self.statements(inner, present)),
-            TrainKind::Keep(_) => Act::Keep(None),
-            TrainKind::Restart(_) => Act::Restart(None),
-            TrainKind::Finish(_) => Act::Finish(None),
-            TrainKind::Show(count, _) => Act::Show { count: self.counted(count, &scope, "pictures are shown of")?, values: Vec::new() },
-            TrainKind::Measure(evals) => Act::Measure(evals.iter().map(text).collect()),
+            TrainKind::Keep(by) => Act::Keep(self.decision(by, Element::Real, "this decides which weights are kept", present)?),
+            TrainKind::Restart(when) => {
+                Act::Restart(self.decision(when, Element::Bool, "this decides when training starts anew", present)?)
+            }
+            TrainKind::Finish(when) => Act::Finish(self.decision(when, Element::Bool, "this decides when training ends", present)?),
+            TrainKind::Show(count, values) => {
+                Act::Show { count: self.counted(count, &scope, "pictures are shown of")?, values: self.pictures_of(values, present)? }
+            }
+            TrainKind::Measure(evals) if present.training => Act::Measure(evals.iter().map(text).collect()),
+            TrainKind::Measure(evals) => Act::Measure(self.measured(evals)?),
             TrainKind::Checkpoint => Act::Checkpoint,
             TrainKind::Broken => return Err(Abort::Faulted),
         };

@@ -39,6 +39,18 @@ fn learner(rest: &str) -> String {
     )
 }
 
+fn settled(text: &str, number: usize) -> (Option<Spec>, Vec<Fault>) {
+    at(text, Moment::Phase { number, training: false })
+}
+
+fn sound_and_settled(text: &str) -> Spec {
+    let (spec, faults) = settled(text, 0);
+    assert_eq!(faults, []);
+    let spec = spec.expect("a spec");
+    assert!(spec.pending.is_empty(), "{:?}", spec.pending);
+    spec
+}
+
 fn updates(spec: &Spec, number: usize) -> Vec<&UpdateTerms> {
     let of = |act: &'_ Act| matches!(act, Act::Update(_));
     let body = spec.phases[number].body.iter().filter(|statement| of(&statement.act));
@@ -123,4 +135,76 @@ fn only_models_of_the_phase_train() {
     };
     assert_eq!((next("a.n"), next("b.n")), (vec![true], vec![false]));
     assert_eq!(updates(&spec, 0)[0].weights.iter().map(|(number, _)| spec.weights[*number].path.as_str()).collect::<Vec<_>>(), ["a.w"]);
+}
+
+#[test]
+fn what_a_settled_phase_shows_and_decides() {
+    let text = learner(
+        "let veil = sigmoid(m(images.image) * mean(images.image, over: channel))\n\
+         scene world {\n layer back = { image: images.image }\n layer front = { image: 1 - images.image, mask: veil }\n}\n\
+         eval valid over images.valid = { size: mean(veil), right: mean(veil * images.label) }\n\
+         eval parts = { both: average(stack([mean(veil), 1], as: region), over: images.train) }\n\
+         eval drawn over 100 samples = w\ndraw w ~ normal\n\
+         train a for 3 steps {\n update m by gap with sgd(0.1)\n every 2 steps {\n\
+         keep best by valid.size + oracle(valid.right)\n restart when min(parts.both) < 0.1 and step <= 7\n\
+         finish when true\n show 4 of world, veil\n }\n finally { measure valid, parts, drawn }\n}",
+    );
+    let spec = sound_and_settled(&text);
+    let told: Vec<_> = spec.evals.iter().flat_map(|eval| &eval.values).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(told, ["size", "right", "both.0", "both.1", ""]);
+    insta::assert_snapshot!(show(&spec));
+}
+
+#[test]
+fn what_decides_is_one_number_without_labels() {
+    let by = |action: &str| {
+        let text = learner(&format!(
+            "eval valid over images.valid = {{ right: mean(images.label), all: m(images.image) }}\n\
+             train a for 3 steps {{ update m by gap with sgd(0.1) every 2 steps {{ {action} }} }}"
+        ));
+        let (_, faults) = settled(&text, 0);
+        faults.iter().map(|fault| format!("{}: {}", fault.code, fault.message)).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(by("keep best by valid.right"), "label-leak: a ground-truth mask decides what is trained");
+    assert_eq!(by("keep best by m(images.image)"), "wrong-kind: what decides differs from sample to sample");
+    assert_eq!(by("keep best by valid.all < 1"), "wrong-kind: a number is needed here, this is a run-time number");
+    assert_eq!(by("restart when valid.all"), "wrong-kind: true or false is needed here, this is a run-time number");
+    assert_eq!(by("show 3 of m(images.image)"), "axis-mismatch: a picture or a mask is shown, this has no axes");
+    assert_eq!(by("finish when valid.all < 1 and oracle(valid.right) > 0"), "");
+}
+
+#[test]
+fn an_evaluation_sets_data_for_itself() {
+    let text = "data images = pictures(none) |> resize(8)\ndata others = images |> range(-1, 1)\n\
+                let light = mean(images.image)\n\
+                eval own over images = light\neval other over images with images = others |> resize(4) = light\n\
+                eval single = light";
+    let (spec, faults) = at(text, Moment::End);
+    assert_eq!(
+        faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>(),
+        ["an evaluation of single samples must say over which"]
+    );
+    assert!(spec.is_none());
+    let (spec, faults) = at(&text.replace("\neval single = light", ""), Moment::End);
+    assert_eq!(faults, []);
+    insta::assert_snapshot!(show(&spec.expect("a spec")));
+}
+
+#[test]
+fn losses_that_reach_nothing() {
+    let of = |loss: &str, models: &str| {
+        let text = learner(&format!(
+            "model other = flat()\nlet hard = indicator(m(images.image) > 1)\nlet doubled = 2 * hard\nloss bad = {loss}\n\
+             train a for 3 steps {{ update {models} by bad with sgd(0.1) }}"
+        ));
+        let (_, faults) = at(&text, Moment::Phase { number: 0, training: true });
+        faults
+            .iter()
+            .map(|fault| format!("{}: {} | {:?}", fault.code, fault.message, fault.labels.iter().map(|(_, said)| said).collect::<Vec<_>>()))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(
+        [of("doubled", "m"), of("mean(images.image)", "m"), of("m(images.image)", "m, other"), of("mean(images.label)", "m")].join("\n")
+    );
 }
