@@ -1,6 +1,8 @@
 //! Lays the buffers of kernels into one arena: two that are never alive at the same time may share elements.
 
-use std::collections::BTreeMap;
+mod arena;
+
+use std::collections::{BTreeMap, HashMap};
 
 use segc_lang::fault::Fault;
 use segc_lang::spec::{Spec, TermId};
@@ -10,6 +12,7 @@ use crate::fuse::Kernels;
 use crate::graph::{NodeId, Shape};
 use crate::kernel::{Instruction, Kernel, Place};
 use crate::ops::Form;
+use arena::Arena;
 
 /// Buffers begin at multiples of so many elements: a cache line.
 const ALIGN: usize = 16;
@@ -86,36 +89,21 @@ pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused
 pub fn plan(kernels: &Kernels) -> Program {
     let graph = &kernels.graph;
     let elements = |id: NodeId| graph.shape(id).iter().product::<usize>();
-    let (mut first, mut last): (BTreeMap<NodeId, usize>, BTreeMap<NodeId, usize>) = Default::default();
-    for (time, kernel) in kernels.list.iter().enumerate() {
-        kernel.writes().into_iter().for_each(|id| _ = first.entry(id).or_insert(time));
-        kernel.reads().into_iter().chain(kernel.writes()).for_each(|id| _ = last.insert(id, time));
-    }
-    graph.outputs.iter().for_each(|(_, id)| _ = last.insert(*id, usize::MAX));
-    let mut placed: Vec<(NodeId, usize, usize)> = Vec::new();
-    let mut order: Vec<_> = first.iter().map(|(id, time)| (*time, *id)).collect();
-    order.sort_unstable();
-    for (time, id) in order {
-        let size = elements(id).next_multiple_of(ALIGN) + if elements(id) > SKEW { SKEW } else { 0 };
-        let mut busy: Vec<_> = placed
-            .iter()
-            .filter(|(other, ..)| last[other] >= time && first[other] <= last[&id])
-            .map(|(_, at, size)| (*at, *size))
-            .collect();
-        busy.sort_unstable();
-        let mut at = 0;
-        for (start, length) in busy {
-            if start >= at + size {
-                break;
-            }
-            at = at.max(start + length);
+    let lives = lives(kernels);
+    let mut arena = Arena::default();
+    let mut ends: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+    let mut buffers: Vec<Buffer> = Vec::with_capacity(lives.len());
+    for (first, node, last) in lives {
+        while let Some(over) = ends.first_entry().filter(|entry| *entry.key() < first) {
+            over.remove().into_iter().for_each(|(at, size)| arena.give(at, size));
         }
-        placed.push((id, at, size));
+        let elements = elements(node);
+        let size = elements.next_multiple_of(ALIGN).max(ALIGN) + if elements > SKEW { SKEW } else { 0 };
+        let at = arena.take(size);
+        ends.entry(last).or_default().push((at, size));
+        buffers.push(Buffer { node, at, elements, first, last });
     }
-    let arena = placed.iter().map(|(_, at, size)| at + size).max().unwrap_or(0);
-    let buffers =
-        placed.iter().map(|&(node, at, _)| Buffer { node, at, elements: elements(node), first: first[&node], last: last[&node] }).collect();
-    let at: BTreeMap<NodeId, usize> = placed.into_iter().map(|(id, at, _)| (id, at)).collect();
+    let at: HashMap<NodeId, usize> = buffers.iter().map(|buffer| (buffer.node, buffer.at)).collect();
     let place = |id: NodeId| match graph.node(id).op.form() {
         Form::Input(number) => Place::Input(number),
         _ => Place::Arena(at.get(&id).copied().unwrap_or(0)),
@@ -123,13 +111,26 @@ pub fn plan(kernels: &Kernels) -> Program {
     Program {
         inputs: inputs(graph),
         kernels: kernels.list.iter().map(|kernel| kernel.placed(place)).collect(),
-        arena,
+        arena: arena.end,
         nodes: kernels.nodes.clone(),
         buffers,
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), place(*id), graph.shape(*id).to_vec())).collect(),
         graph: graph.clone(),
         forward: graph.clone(),
     }
+}
+
+/// The kernel that first writes a value, the value, and the last kernel that needs it, in the order of the kernels.
+fn lives(kernels: &Kernels) -> Vec<(usize, NodeId, usize)> {
+    let (mut first, mut last): (BTreeMap<NodeId, usize>, HashMap<NodeId, usize>) = Default::default();
+    for (time, kernel) in kernels.list.iter().enumerate() {
+        kernel.writes().into_iter().for_each(|id| _ = first.entry(id).or_insert(time));
+        kernel.reads().into_iter().chain(kernel.writes()).for_each(|id| _ = last.insert(id, time));
+    }
+    kernels.graph.outputs.iter().for_each(|(_, id)| _ = last.insert(*id, usize::MAX));
+    let mut lives: Vec<_> = first.into_iter().map(|(id, time)| (time, id, last[&id])).collect();
+    lives.sort_unstable();
+    lives
 }
 
 fn inputs(graph: &crate::Graph) -> Vec<(Leaf, Shape)> {

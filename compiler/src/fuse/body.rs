@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
+use super::collapse::Steps;
 use super::{Fuser, Key, REPEAT};
 use crate::graph::{NodeId, Shape};
 use crate::kernel::{Access, Effect, Instruction, Loop, Operand, Over, Scalar, space};
 use crate::ops::Form;
-use crate::tensor::{indices, strides};
+use crate::tensor::strides;
 
 /// The loop that computes `roots`, and all nodes that it computes. Values of earlier kernels that are too dear to repeat are marked as
 /// stored.
 pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> (Loop<NodeId>, Vec<NodeId>) {
-    let mut body = Body { fuser, level: key.0, shape: key.1.clone(), roots, made: Loop::default(), values: HashMap::new() };
+    let (made, values) = (Loop::default(), HashMap::new());
+    let mut body = Body { fuser, level: key.0, shape: key.1.clone(), roots, made, values, loads: Vec::new() };
     body.made.space = space(&key.1);
+    let mut stores = Vec::new();
     for &root in roots {
         let effect = match body.fuser.form(root) {
             Form::Reduce(join, over) => {
@@ -22,7 +25,8 @@ pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> (Loop<Node
             }
             _ => {
                 let value = body.computed(root);
-                Effect::Store(value, body.access(root))
+                stores.push(body.strided(root).steps(&key.1));
+                Effect::Store(value, bare(root))
             }
         };
         body.made.effects.push(effect);
@@ -31,7 +35,13 @@ pub(super) fn emit(fuser: &mut Fuser, key: &Key, roots: &[NodeId]) -> (Loop<Node
     let mut made: Vec<_> = body.values.iter().filter(|(_, value)| computed(value)).map(|(id, _)| *id).collect();
     made.extend(roots.iter().filter(|root| !body.values.contains_key(root)));
     made.sort_unstable();
-    (super::collapse::collapse(body.made, &key.1), made)
+    let steps = body.loads.into_iter().chain(stores).collect();
+    (super::collapse::collapse(body.made, &key.1, steps), made)
+}
+
+/// The access of a buffer whose steps are given apart.
+fn bare(place: NodeId) -> Access<NodeId> {
+    Access { place, outer: Vec::new(), rows: 0, columns: 0 }
 }
 
 impl Default for Loop<NodeId> {
@@ -47,6 +57,8 @@ struct Body<'a, 'b> {
     roots: &'a [NodeId],
     made: Loop<NodeId>,
     values: HashMap<NodeId, usize>,
+    /// Where the loads of the body so far begin and step, in order.
+    loads: Vec<Steps>,
 }
 
 /// A view taken apart: its base, the first element, the step along each axis.
@@ -54,6 +66,14 @@ struct Strided {
     base: NodeId,
     first: usize,
     steps: Vec<usize>,
+}
+
+impl Strided {
+    /// Its first element and its steps; an axis of one element has none.
+    fn steps(mut self, shape: &[usize]) -> Steps {
+        self.steps.iter_mut().zip(shape).filter(|(_, size)| **size == 1).for_each(|(step, _)| *step = 0);
+        Steps { first: self.first, along: self.steps }
+    }
 }
 
 impl Body<'_, '_> {
@@ -113,7 +133,7 @@ impl Body<'_, '_> {
             self.fuser.stored[id.index()] = true;
         }
         if self.fuser.is_view(id) || self.is_ready(id) {
-            let access = self.access(id);
+            let access = self.load(id);
             return self.push(id, Instruction::Load(access));
         }
         self.computed(id)
@@ -131,10 +151,10 @@ impl Body<'_, '_> {
                 if !buffered && taps.iter().all(|tap| tap.down == 0) {
                     Instruction::RowStencil(self.value(operands[0]), taps)
                 } else {
-                    Instruction::LoadStencil(self.access(operands[0]), taps)
+                    Instruction::LoadStencil(self.load(operands[0]), taps)
                 }
             }
-            _ => Instruction::Load(self.access(id)),
+            _ => Instruction::Load(self.load(id)),
         };
         self.push(id, instruction)
     }
@@ -163,18 +183,12 @@ impl Body<'_, '_> {
         total
     }
 
-    fn access(&self, id: NodeId) -> Access<NodeId> {
+    /// An access that the next instruction makes.
+    fn load(&mut self, id: NodeId) -> Access<NodeId> {
         let view = self.strided(id);
-        let shape = self.fuser.graph.shape(id);
-        let (outer, inner) = view.steps.split_at(shape.len().saturating_sub(2));
-        let starts =
-            indices(&shape[..outer.len()]).map(|index| view.first + index.iter().zip(outer).map(|(i, step)| i * step).sum::<usize>());
-        let (rows, columns) = match inner {
-            [rows, columns] => (*rows, *columns),
-            [columns] => (0, *columns),
-            _ => (0, 0),
-        };
-        Access { place: view.base, outer: starts.collect(), rows, columns }
+        let access = bare(view.base);
+        self.loads.push(view.steps(self.fuser.graph.shape(id)));
+        access
     }
 
     fn strided(&self, id: NodeId) -> Strided {

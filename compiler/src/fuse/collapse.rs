@@ -3,7 +3,13 @@
 
 use crate::graph::NodeId;
 use crate::kernel::{Access, Effect, Instruction, Loop, Over};
-use crate::tensor::{indices, strides};
+
+/// Where an access begins and how far it steps along each axis of the loop.
+#[derive(Clone, Debug)]
+pub(super) struct Steps {
+    pub first: usize,
+    pub along: Vec<usize>,
+}
 
 /// Neighbouring axes taken as one.
 #[derive(Clone, Debug)]
@@ -15,35 +21,28 @@ struct Axis {
     steps: Vec<usize>,
 }
 
-/// The same loop over as few axes as its accesses allow; a loop with stencils keeps its rows and columns.
-pub(super) fn collapse(mut body: Loop<NodeId>, shape: &[usize]) -> Loop<NodeId> {
+/// The loop over as few axes as its accesses allow; one with stencils keeps its rows and columns. `steps` are those of its loads, then
+/// of its stores.
+pub(super) fn collapse(mut body: Loop<NodeId>, shape: &[usize], steps: Vec<Steps>) -> Loop<NodeId> {
     let stencil = |instruction: &Instruction<_>| matches!(instruction, Instruction::LoadStencil(..) | Instruction::RowStencil(..));
-    if shape.len() < 2 || body.space.contains(&0) || body.body.iter().any(stencil) {
-        return body;
-    }
+    let keeps = body.space.contains(&0) || body.body.iter().any(stencil);
     let reduces = |wanted: Over| body.effects.iter().any(|effect| matches!(effect, Effect::Reduce { over, .. } if *over == wanted));
     let (rows, columns) = (reduces(Over::Rows), reduces(Over::Columns));
-    let list = accesses(&mut body);
-    let steps: Vec<Vec<usize>> = list.iter().map(|access| steps(access, shape)).collect();
-    let last = shape.len() - 1;
-    let part = |axis: usize| usize::from(rows && axis + 1 >= last) + usize::from(columns && axis == last);
-    let axes = merged((0..shape.len()).map(|axis| Axis {
+    let part = |axis: usize| usize::from(rows && axis + 2 >= shape.len()) + usize::from(columns && axis + 1 == shape.len());
+    let axes = (0..shape.len()).map(|axis| Axis {
         size: shape[axis],
         part: part(axis),
-        steps: steps.iter().map(|steps| steps[axis]).collect(),
-    }));
+        steps: steps.iter().map(|steps| steps.along[axis]).collect(),
+    });
     let parts = usize::from(rows) + usize::from(columns);
-    let (outer, row, column) = cut(axes, parts);
-    for (number, access) in list.into_iter().enumerate() {
-        let first = access.outer.first().copied().unwrap_or(0);
-        let sizes: Vec<usize> = outer.iter().map(|axis| axis.size).collect();
-        let start = |index: Vec<usize>| first + index.iter().zip(&outer).map(|(i, axis)| i * axis.steps[number]).sum::<usize>();
-        *access = Access {
-            place: access.place,
-            outer: indices(&sizes).map(start).collect(),
-            rows: row.as_ref().map_or(0, |axis| axis.steps[number]),
-            columns: column.as_ref().map_or(0, |axis| axis.steps[number]),
-        };
+    let (outer, row, column) = if keeps { as_they_are(axes.collect()) } else { cut(merged(axes), parts) };
+    for (number, (access, steps)) in accesses(&mut body).into_iter().zip(&steps).enumerate() {
+        access.outer = starts(steps.first, outer.iter().map(|axis| (axis.size, axis.steps[number])));
+        access.rows = row.as_ref().map_or(0, |axis| axis.steps[number]);
+        access.columns = column.as_ref().map_or(0, |axis| axis.steps[number]);
+    }
+    if keeps {
+        return body;
     }
     let size = |axis: &Option<Axis>| axis.as_ref().map_or(1, |axis| axis.size);
     let whole: usize = shape.iter().product();
@@ -59,6 +58,17 @@ pub(super) fn collapse(mut body: Loop<NodeId>, shape: &[usize]) -> Loop<NodeId> 
     body
 }
 
+fn as_they_are(mut axes: Vec<Axis>) -> (Vec<Axis>, Option<Axis>, Option<Axis>) {
+    let column = axes.pop();
+    let row = axes.pop();
+    (axes, row, column)
+}
+
+/// The places from `first` on that some axes of given sizes and steps lead to.
+fn starts(first: usize, axes: impl Iterator<Item = (usize, usize)>) -> Vec<usize> {
+    axes.fold(vec![first], |starts, (size, step)| starts.iter().flat_map(|start| (0..size).map(move |i| start + i * step)).collect())
+}
+
 /// Outer axes, rows and columns; the columns are reduced ones if any are.
 fn cut(mut axes: Vec<Axis>, parts: usize) -> (Vec<Axis>, Option<Axis>, Option<Axis>) {
     let column = axes.pop_if(|axis| axis.part == parts);
@@ -69,7 +79,7 @@ fn cut(mut axes: Vec<Axis>, parts: usize) -> (Vec<Axis>, Option<Axis>, Option<Ax
 
 fn accesses(body: &mut Loop<NodeId>) -> Vec<&mut Access<NodeId>> {
     let loads = body.body.iter_mut().filter_map(|instruction| match instruction {
-        Instruction::Load(access) => Some(access),
+        Instruction::Load(access) | Instruction::LoadStencil(access, _) => Some(access),
         _ => None,
     });
     let stores = body.effects.iter_mut().filter_map(|effect| match effect {
@@ -77,14 +87,6 @@ fn accesses(body: &mut Loop<NodeId>) -> Vec<&mut Access<NodeId>> {
         Effect::Reduce { .. } => None,
     });
     loads.chain(stores).collect()
-}
-
-/// The step along each axis of the shape.
-fn steps(access: &Access<NodeId>, shape: &[usize]) -> Vec<usize> {
-    let outer = &shape[..shape.len() - 2];
-    let first = access.outer[0];
-    let along = |(size, stride): (&usize, usize)| if *size > 1 { access.outer[stride] - first } else { 0 };
-    outer.iter().zip(strides(outer)).map(along).chain([access.rows, access.columns]).collect()
 }
 
 fn merged(axes: impl Iterator<Item = Axis>) -> Vec<Axis> {
