@@ -44,8 +44,8 @@ impl Checked {
 
 /// Reads, checks and elaborates a spec. `name` is shown and is what relative paths are resolved against.
 ///
-/// Faults of all stages and training phases come together; what a later stage says about a place that an earlier one has faulted is left out,
-/// and what needs itself is not elaborated.
+/// Faults of all stages and training phases come together; what a later stage says about a place that an earlier one has faulted is
+/// left out, and what needs itself is not elaborated.
 pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Overrides) -> Checked {
     let (modules, mut faults) = modules::load(name, text, loader);
     faults.extend(check::check(&modules));

@@ -47,7 +47,7 @@ impl<'m> Elaborator<'m> {
 
     /// The size of the batch; where it is not known, values of the whole batch are not executed.
     fn batch_size(&mut self, span: Span) -> Result<usize, Abort> {
-        match self.batch {
+        match self.stage().batch {
             Some(size) => Ok(size),
             None => Err(self.pend("values of the whole batch", span)),
         }

@@ -54,7 +54,7 @@ use crate::params::{Moment, Overrides};
 use crate::source::Span;
 use crate::spec::{Axis, Pending, Spec, TermId};
 use crate::syntax::{ItemKind, Perturb};
-use moment::{Trains, World};
+use moment::{Stage, Trains, World};
 use settings::{Asked, Settings};
 use terms::Store;
 use value::{Abort, Origin, Origins, Scene, Scope};
@@ -140,6 +140,8 @@ pub(crate) struct Elaborator<'m> {
     world: usize,
     /// Worlds that evaluations set, by evaluation and the world outside.
     eval_worlds: HashMap<(usize, usize), usize>,
+    /// The same worlds with all models settled.
+    settled_worlds: HashMap<usize, usize>,
     axes: HashMap<&'m str, Axis>,
     settings: Settings<'m>,
     store: Store,
@@ -147,12 +149,6 @@ pub(crate) struct Elaborator<'m> {
     faults: Vec<Fault>,
     /// Scopes of the members of solves, by solve and member.
     members: HashMap<(usize, usize), Rc<Scope<'m>>>,
-    /// What `training` means outside of nets.
-    training: bool,
-    /// Which models train.
-    trains: Trains,
-    /// The size of the batch, where it is known.
-    batch: Option<usize>,
     /// Numbers of weights by path, and where they were needed first.
     weight_paths: HashMap<String, (usize, Span)>,
     /// The same of states.
@@ -196,21 +192,22 @@ impl<'m> Elaborator<'m> {
         chain.reverse();
         let root = &modules.list[modules.root.0];
         let name = root.name.rsplit(['/', '\\']).next().unwrap_or_default().trim_end_matches(".seg").to_string();
+        let all = matches!(overrides.moment, Moment::Phase { training: true, .. }) || overrides.training;
+        let trains = if overrides.training { Trains::All } else { Trains::None };
+        let stage = Stage { training: all, trains, batch: overrides.batch };
         let mut elaborator = Elaborator {
             modules,
             chain,
-            worlds: vec![World::new(modules)],
+            worlds: vec![World::new(modules, stage)],
             world: 0,
             eval_worlds: HashMap::new(),
+            settled_worlds: HashMap::new(),
             axes: HashMap::new(),
             settings: Settings::default(),
             store: Store::default(),
             spec: Spec { name, ..Spec::default() },
             faults: Vec::new(),
             members: HashMap::new(),
-            training: overrides.training,
-            trains: if overrides.training { Trains::All } else { Trains::None },
-            batch: overrides.batch,
             weight_paths: HashMap::new(),
             buffer_paths: HashMap::new(),
             idle_calls: HashMap::new(),

@@ -37,8 +37,26 @@ pub fn belongs(path: &str, model: &str) -> bool {
     path.strip_prefix(model).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Who trains while terms are made.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// What `training` means outside of nets.
+    pub training: bool,
+    /// Which models train.
+    pub trains: Trains,
+    /// The size of the batch, where it is known.
+    pub batch: Option<usize>,
+}
+
+impl Stage {
+    /// No model trains, samples come one by one.
+    pub const SETTLED: Stage = Stage { training: false, trains: Trains::None, batch: None };
+}
+
 /// The definitions of all modules with what is remembered of them.
 pub struct World<'m> {
+    /// Who trains.
+    pub stage: Stage,
     scopes: Vec<Rc<Scope<'m>>>,
     /// Params as far as they are evaluated.
     pub params: HashMap<ParamKey<'m>, Memo<'m>>,
@@ -60,9 +78,9 @@ pub struct Held<'m> {
 
 impl<'m> World<'m> {
     /// Nothing is evaluated, nothing set.
-    pub fn new(modules: &Modules) -> World<'m> {
+    pub fn new(modules: &Modules, stage: Stage) -> World<'m> {
         let scopes = (0..modules.list.len()).map(|module| Scope::of_module(ModuleId(module))).collect();
-        World { scopes, params: HashMap::new(), held: HashMap::new() }
+        World { stage, scopes, params: HashMap::new(), held: HashMap::new() }
     }
 
     /// The scope of a module.
@@ -75,7 +93,7 @@ impl<'m> Elaborator<'m> {
     /// A world in which these are set, whose right sides are read in `scope` of the present one.
     pub fn world_with(&mut self, sets: &'m [Set], scope: &Rc<Scope<'m>>, by: &str) -> usize {
         let modules = self.modules;
-        let mut world = World::new(modules);
+        let mut world = World::new(modules, self.stage().clone());
         for set in sets {
             let [name] = set.target.segments.as_slice() else { continue };
             let Some(id) = modules.find(scope.module, &name.text).and_then(|ids| ids.first()).copied() else { continue };
@@ -114,8 +132,25 @@ impl<'m> Elaborator<'m> {
     /// What `training` means at a place: in a net whether its model trains.
     pub fn trains_in(&self, scope: &Scope<'m>) -> bool {
         match &scope.instance {
-            Some(path) => self.trains.model(path),
-            None => self.training,
+            Some(path) => self.stage().trains.model(path),
+            None => self.stage().training,
         }
+    }
+
+    /// Who trains in the present world.
+    pub fn stage(&self) -> &Stage {
+        &self.worlds[self.world].stage
+    }
+
+    /// What is evaluated with what the present world sets, but with all models settled.
+    pub fn settled<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let known = self.settled_worlds.get(&self.world).copied();
+        let world = known.unwrap_or_else(|| {
+            let held = self.worlds[self.world].held.clone();
+            self.worlds.push(World { held, ..World::new(self.modules, Stage::SETTLED) });
+            self.worlds.len() - 1
+        });
+        self.settled_worlds.insert(self.world, world);
+        self.within(world, work)
     }
 }

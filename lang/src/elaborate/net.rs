@@ -72,8 +72,8 @@ impl<'m> Elaborator<'m> {
         let Some(body) = &net.body else {
             return Err(self.pend(&format!("`{}`, which the library only announces", net.name.text), span));
         };
-        let acts =
-            self.trains.model(&instance.path) && body.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Next(..)));
+        let acts = self.stage().trains.model(&instance.path)
+            && body.statements.iter().any(|statement| matches!(statement.kind, StatementKind::Next(..)));
         let call = self.noted(&body.statements, &instance.path, acts, &sizes);
         let inner = mapped.scope(&sizes, inner_definitions(&body.statements));
         let scope = Rc::new(Scope { instance: Some(instance.path.clone()), call, ..inner });
@@ -135,7 +135,7 @@ impl<'m> Elaborator<'m> {
 
     /// A value of a net or of its states is the same for all samples.
     pub fn shared(&mut self, id: crate::spec::TermId, span: Span, what: &str) -> Result<(), Abort> {
-        if self.batch.is_none() || !self.store.sampled(id) {
+        if self.stage().batch.is_none() || !self.store.sampled(id) {
             return Ok(());
         }
         let fault = Fault::error("wrong-kind", format!("{what} differs from sample to sample"), span, "computed for every sample");

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::modules::ModuleId;
 use crate::source::Span;
 use crate::spec::{Duration, Phase, Unit};
-use crate::syntax::{self, Expr, Family, Item, ItemKind, Path, Train, TrainKind, TrainStatement};
+use crate::syntax::{self, Expr, Family, Item, ItemKind, Path, Train, TrainKind, TrainStatement, Update};
 
 /// Samples of a batch where a phase says nothing.
 const BATCH: usize = 16;
@@ -120,12 +120,10 @@ impl<'m> Elaborator<'m> {
         };
         let fresh = self.models(&train.fresh, &scope)?;
         let mut trained = Vec::new();
-        for path in updated(&train.statements) {
-            for model in self.models(std::slice::from_ref(path), &scope)? {
-                if !trained.contains(&model) {
-                    trained.push(model);
-                }
-            }
+        for update in updates(&train.statements) {
+            let models = self.models(&update.models, &scope)?;
+            let turns = self.turns_of(update, &scope)?;
+            trained.extend(models.into_iter().filter(|model| turns > 0 && !trained.contains(model)).collect::<Vec<_>>());
         }
         let name = format!("{}{index}", train.binder.name.text);
         Ok(Phase { name, length, batch, fresh, trained, body: Vec::new(), span: train.binder.name.span })
@@ -187,13 +185,12 @@ impl<'m> Elaborator<'m> {
     }
 }
 
-/// The models of all updates.
-fn updated(statements: &[TrainStatement]) -> Vec<&Path> {
+fn updates(statements: &[TrainStatement]) -> Vec<&Update> {
     let mut found = Vec::new();
     for statement in statements {
         match &statement.kind {
-            TrainKind::Update(update) => found.extend(&update.models),
-            TrainKind::Together(_, inner) | TrainKind::Every(_, inner) | TrainKind::Finally(inner) => found.extend(updated(inner)),
+            TrainKind::Update(update) => found.push(update),
+            TrainKind::Together(_, inner) | TrainKind::Every(_, inner) | TrainKind::Finally(inner) => found.extend(updates(inner)),
             _ => {}
         }
     }

@@ -13,7 +13,6 @@ impl<'m> Elaborator<'m> {
     /// Elaborates all items of the spec and of the files that it extends.
     pub fn run(&mut self, moment: Moment) {
         let modules = self.modules;
-        self.training |= matches!(moment, Moment::Phase { training: true, .. });
         let items: Vec<(ModuleId, &'m Item)> = self
             .chain
             .clone()
@@ -118,7 +117,7 @@ impl<'m> Elaborator<'m> {
                     self.sinks.push((id, place, Sink::Loss));
                 }
             }
-            (ItemKind::Solve(_) | ItemKind::Data(_), outcome) => {
+            (ItemKind::Solve(_), outcome) => {
                 self.needed(outcome);
             }
             (ItemKind::Loss(binding), Err(Abort::Pending(origins))) => {

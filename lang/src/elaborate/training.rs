@@ -8,6 +8,7 @@ use super::builtin::{Actuals, Given};
 use super::moment::Trains;
 use super::phases::Planned;
 use super::value::{Abort, Outcome, Scope, Value};
+use crate::fault::Fault;
 use crate::source::Span;
 use crate::spec::{Act, Average, Element, Prim, Statement, TermId, Update};
 use crate::syntax::{self, Expr, ItemKind, Net, Path, TrainKind, TrainStatement};
@@ -33,13 +34,14 @@ impl<'m> Elaborator<'m> {
         let outside = self.phase_scope(planned);
         self.world = self.world_with(&planned.train.with, &outside, &by);
         if training {
-            self.trains = Trains::Models(trained);
-            self.batch = self.batch.or(Some(batch));
+            let stage = &mut self.worlds[self.world].stage;
+            stage.trains = Trains::Models(trained);
+            stage.batch = stage.batch.or(Some(batch));
         }
         let scope = self.phase_scope(planned);
         let mut present = Present { scope, training, moved: BTreeSet::new(), rules: HashMap::new() };
         if training {
-            self.losses(&planned.train.statements);
+            self.losses(&planned.train.statements, &present.scope);
         }
         let body = self.statements(&planned.train.statements, &mut present);
         self.spec.phases[number].body = body;
@@ -49,13 +51,13 @@ impl<'m> Elaborator<'m> {
     }
 
     /// All losses are evaluated before any statement: from then on the weights of the models are known.
-    fn losses(&mut self, statements: &'m [TrainStatement]) {
+    fn losses(&mut self, statements: &'m [TrainStatement], scope: &Rc<Scope<'m>>) {
         for statement in statements {
             match &statement.kind {
-                TrainKind::Update(update) => {
+                TrainKind::Update(update) if self.turns_of(update, scope) != Ok(0) => {
                     let _ = self.loss_of(&update.by);
                 }
-                TrainKind::Together(_, inner) | TrainKind::Every(_, inner) | TrainKind::Finally(inner) => self.losses(inner),
+                TrainKind::Together(_, inner) | TrainKind::Every(_, inner) | TrainKind::Finally(inner) => self.losses(inner, scope),
                 _ => {}
             }
         }
@@ -91,6 +93,7 @@ impl<'m> Elaborator<'m> {
     fn acts(&mut self, kind: &'m TrainKind, present: &mut Present<'m>) -> Result<Vec<Act>, Abort> {
         let scope = present.scope.clone();
         let act = match kind {
+            TrainKind::Update(update) if self.turns_of(update, &scope)? == 0 => return Ok(Vec::new()),
             TrainKind::Update(update) => Act::Update(self.update(update, present)?),
             TrainKind::Together(on, inner) => {
                 let together = on.as_ref().map_or(Ok(true), |on| self.decided(on, &scope))?;
@@ -121,12 +124,22 @@ impl<'m> Elaborator<'m> {
 
     fn update(&mut self, update: &'m syntax::Update, present: &mut Present<'m>) -> Result<Update, Abort> {
         let models = self.models(&update.models, &present.scope)?;
-        let repeat = match &update.repeat {
-            None => 1,
-            Some(repeat) => self.counted(repeat, &present.scope, "an update is repeated")?,
-        };
+        let repeat = self.turns_of(update, &present.scope)?;
         let terms = if present.training { Some(self.update_terms(update, &models, present)?) } else { None };
         Ok(Update { loss: text(&update.by), models, repeat, terms })
+    }
+
+    /// How many turns an update takes; one that takes none is not there.
+    pub fn turns_of(&mut self, update: &'m syntax::Update, scope: &Rc<Scope<'m>>) -> Result<usize, Abort> {
+        let Some(repeat) = &update.repeat else { return Ok(1) };
+        let number = self.number(repeat, scope)?;
+        match number.integer().and_then(|turns| usize::try_from(turns).ok()).filter(|turns| *turns <= 1 << 20) {
+            Some(turns) => Ok(turns),
+            None => {
+                let message = format!("an update takes a whole number of turns, not {number}");
+                Err(self.fault(Fault::error("bad-size", message, repeat.span, format!("{number}"))))
+            }
+        }
     }
 
     fn averages(&mut self, models: &'m [Path], decay: &'m Expr, from: Option<&'m Expr>, present: &Present<'m>) -> Result<Average, Abort> {

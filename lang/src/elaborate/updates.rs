@@ -19,12 +19,15 @@ impl<'m> Elaborator<'m> {
         let loss = self.mean_of_batch(loss, place)?;
         self.sinks.push((loss, place, super::Sink::Loss));
         let reached = self.reached(loss);
+        let numbers: Vec<usize> = self.weights_of(models).into_iter().filter(|number| reached[*number]).collect();
         for model in models {
-            if !self.weights_of(std::slice::from_ref(model)).iter().any(|number| reached[*number]) {
+            let own = self.weights_of(std::slice::from_ref(model));
+            // What nothing applies is not there, as in a variant without this model.
+            let applied = !own.is_empty() || numbers.is_empty();
+            if applied && !own.iter().any(|number| reached[*number]) {
                 return Err(self.reaches_nothing(update, model, loss));
             }
         }
-        let numbers: Vec<usize> = self.weights_of(models).into_iter().filter(|number| reached[*number]).collect();
         present.moved.extend(&numbers);
         let gradients = self.gradients_by(loss, &numbers, update, present)?;
         let weights = self.new_weights(update, &numbers, gradients, present)?;

@@ -60,7 +60,8 @@ fn updates(spec: &Spec, number: usize) -> Vec<&UpdateTerms> {
 #[test]
 fn an_update_with_momentum_and_an_average() {
     let text = learner(
-        "train a for 3 steps, batch 4 {\n update m by gap with sgd(0.1, momentum: 0.9)\n ema m decay 0.9 from 2 steps\n every 2 steps { checkpoint }\n}",
+        "train a for 3 steps, batch 4 {\n \
+         update m by gap with sgd(0.1, momentum: 0.9)\n ema m decay 0.9 from 2 steps\n every 2 steps { checkpoint }\n}",
     );
     insta::assert_snapshot!(show(&in_phase(&text, 0)));
 }
@@ -122,8 +123,20 @@ fn another_rule_for_a_part_and_clipped_gradients() {
 }
 
 #[test]
+fn an_update_without_turns_is_not_there() {
+    let text = learner(
+        "model other = flat()\nloss far = other(images.image)\n\
+         train a for 3 steps { update m by gap with sgd(0.1) every 2 steps { update other by far with sgd(1) repeat 0 } }",
+    );
+    let spec = in_phase(&text, 0);
+    assert_eq!((spec.phases[0].trained.as_slice(), spec.weights.len()), (["m".to_string()].as_slice(), 2));
+    assert!(matches!(&spec.phases[0].body[1].act, Act::Every(_, inner) if inner.is_empty()));
+}
+
+#[test]
 fn only_models_of_the_phase_train() {
-    let net = "net counted()(x: image) -> real { state n: real = 0 next n = n + 1\n weight w: real = 1 return w * (if training then 2 else 3) * mean(x) + n }\n";
+    let net = "net counted()(x: image) -> real { state n: real = 0 next n = n + 1\n\
+               weight w: real = 1 return w * (if training then 2 else 3) * mean(x) + n }\n";
     let text = learner(&format!(
         "{net}model a = counted()\nmodel b = counted()\nloss all = a(images.image) + b(images.image)\n\
          train one for 3 steps {{ update a by all with sgd(0.1) }}"
@@ -205,6 +218,13 @@ fn losses_that_reach_nothing() {
             .join("\n")
     };
     insta::assert_snapshot!(
-        [of("doubled", "m"), of("mean(images.image)", "m"), of("m(images.image)", "m, other"), of("mean(images.label)", "m")].join("\n")
+        [
+            of("doubled", "m"),
+            of("mean(images.image)", "m"),
+            of("m(images.image)", "m, other"),
+            of("m(images.image) + stop(other(images.image))", "m, other"),
+            of("mean(images.label)", "m")
+        ]
+        .join("\n")
     );
 }
