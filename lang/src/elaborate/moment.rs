@@ -51,6 +51,10 @@ pub struct Stage {
 impl Stage {
     /// No model trains, samples come one by one.
     pub const SETTLED: Stage = Stage { training: false, trains: Trains::None, batch: None };
+
+    fn is_settled(&self) -> bool {
+        !self.training && matches!(self.trains, Trains::None) && self.batch.is_none()
+    }
 }
 
 /// The definitions of all modules with what is remembered of them.
@@ -144,6 +148,9 @@ impl<'m> Elaborator<'m> {
 
     /// What is evaluated with what the present world sets, but with all models settled.
     pub fn settled<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        if self.stage().is_settled() {
+            return work(self);
+        }
         let known = self.settled_worlds.get(&self.world).copied();
         let world = known.unwrap_or_else(|| {
             let held = self.worlds[self.world].held.clone();
