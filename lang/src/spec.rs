@@ -146,6 +146,21 @@ pub enum Pictures {
         /// A text that says which image is for training, validation, test.
         split: Option<String>,
     },
+    /// Two digits on a coloured ground.
+    Digits {
+        /// Pixels of a side.
+        side: usize,
+        /// The folder of the MNIST files, which a run needs.
+        from: Option<String>,
+    },
+    /// What is computed for every sample of other data, once, when the first phase that reads it starts.
+    Collected {
+        /// Number in [`Spec::data`] and part.
+        over: (usize, Part),
+        /// Names and values, over the fields of that data. All models are settled in them, also where the spec is elaborated for a
+        /// phase that trains.
+        fields: Vec<(String, TermId)>,
+    },
 }
 
 /// Filters of resizing.
@@ -206,12 +221,24 @@ pub enum Step {
         /// Samples of a chunk; the last one may have fewer.
         of: usize,
     },
+    /// The samples with the largest values of a field without axes, in their order; of equal ones the first.
+    Most {
+        /// How many, or as many as there are.
+        count: usize,
+        /// The field.
+        by: String,
+    },
 }
 
 impl Step {
     /// Whether it draws something new for each sample that training takes.
     pub fn is_random(&self) -> bool {
         matches!(self, Step::RandomCrop { .. } | Step::Flip { .. })
+    }
+
+    /// Whether it leaves some of the samples, as they are.
+    pub fn selects(&self) -> bool {
+        matches!(self, Step::Chunk { .. } | Step::Most { .. })
     }
 }
 
@@ -224,7 +251,7 @@ pub struct Data {
     pub source: Pictures,
     /// Its pipeline.
     pub steps: Vec<Step>,
-    /// Height and width after the pipeline.
+    /// Height and width after the pipeline; zeros for collected fields that have none, or not all the same.
     pub size: (usize, usize),
     /// Where it is defined.
     pub span: Span,

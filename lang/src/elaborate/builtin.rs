@@ -264,7 +264,7 @@ impl<'m> Elaborator<'m> {
             "normal" | "uniform" | "bernoulli" | "integers" | "beta" | "permutation" | "sphere" | "orthogonal" => {
                 self.distribution(name, actuals, span)
             }
-            "collect" | "most" => Err(self.pend("data sets that a stage makes", span)),
+            "collect" => self.collect(actuals, span),
             _ => self.data_step(name, actuals, span),
         }
     }

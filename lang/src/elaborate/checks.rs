@@ -31,7 +31,8 @@ impl Elaborator<'_> {
         let mut marked = vec![false; self.terms_len()];
         for place in 0..marked.len() {
             let term = self.term(place);
-            marked[place] = start(&term.prim) || (through(&term.prim) && term.args.iter().any(|arg| marked[arg.0 as usize]));
+            let mut from = term.args.iter().copied().chain(self.collected_of(&term.prim));
+            marked[place] = start(&term.prim) || (through(&term.prim) && from.any(|arg| marked[arg.0 as usize]));
         }
         marked
     }
@@ -57,7 +58,7 @@ impl Elaborator<'_> {
             if what(&term.prim) {
                 return true;
             }
-            open.extend(&term.args);
+            open.extend(term.args.iter().copied().chain(self.collected_of(&term.prim)));
         }
         false
     }

@@ -16,11 +16,14 @@ impl<'m> Elaborator<'m> {
         let name = &binding.binder.name;
         let data = match self.data_value(binding, scope)? {
             Value::Pipeline(pipeline) => {
-                let Sides::Both(side) = pipeline.sides else {
-                    return Err(self.pend("pictures of differing sizes", name.span));
+                let size = match (pipeline.sides, &pipeline.source) {
+                    (Sides::Both(side), _) => (side, side),
+                    (_, Pictures::Collected { .. }) => (0, 0),
+                    // Pictures of differing sizes are the beginning of other items.
+                    _ => return Ok(Value::Pipeline(pipeline)),
                 };
                 let Pipeline { source, steps, .. } = (*pipeline).clone();
-                Data { name: name.text.clone(), source, steps, size: (side, side), span: name.span }
+                Data { name: name.text.clone(), source, steps, size, span: name.span }
             }
             Value::Data(other, Part::Whole) => Data { name: name.text.clone(), span: name.span, ..self.spec.data[other].clone() },
             other => return Err(self.expected("a data pipeline such as `pictures(photos) |> resize(32)`", &other, binding.value.span)),
@@ -40,6 +43,12 @@ impl<'m> Elaborator<'m> {
         let (Some(channel), Some(rows), Some(columns)) = (axis("channel"), axis("height"), axis("width")) else {
             return Err(Abort::Faulted);
         };
+        let field = || Prim::Field { data: number, field: name.text.clone() };
+        if let Pictures::Collected { fields, .. } = &self.spec.data[number].source {
+            let fields = fields.clone();
+            let Some(ty) = self.collected(number, &name.text) else { return Err(self.no_field(&fields, name)) };
+            return Ok(Value::Tensor(self.store.intern(field(), vec![], ty.element, ty.axes, span)));
+        }
         let axes = match name.text.as_str() {
             "image" => vec![(channel, 3), (rows, height), (columns, width)],
             "label" => vec![(rows, height), (columns, width)],
@@ -53,16 +62,15 @@ impl<'m> Elaborator<'m> {
                 return Err(self.unknown_field(&Value::Data(number, part), name, known));
             }
         };
-        let prim = Prim::Field { data: number, field: name.text.clone() };
-        Ok(Value::Tensor(self.store.intern(prim, vec![], Element::Real, axes, span)))
+        Ok(Value::Tensor(self.store.intern(field(), vec![], Element::Real, axes, span)))
     }
 
     /// A source or step of a pipeline.
     pub fn data_step(&mut self, name: &'m str, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
         match name {
             "pictures" => return self.pictures(actuals),
-            "shorter_side" | "resize" | "center_crop" | "square_crop" | "random_crop" | "flip" | "range" | "chunk" => {}
-            "two_digits" => return Err(self.pend("digits on coloured grounds", span)),
+            "two_digits" => return self.two_digits(actuals, span),
+            "shorter_side" | "resize" | "center_crop" | "square_crop" | "random_crop" | "flip" | "range" | "chunk" | "most" => {}
             "random_resized_crop" | "normalise" => return Err(self.pend(&format!("`{name}`"), span)),
             _ => return Err(self.pend(&format!("the operation `{name}`"), span)),
         }
@@ -71,15 +79,37 @@ impl<'m> Elaborator<'m> {
             Value::Pipeline(pipeline) => pipeline,
             Value::Data(number, Part::Whole) => {
                 let data = &self.spec.data[number];
-                Rc::new(Pipeline { source: data.source.clone(), steps: data.steps.clone(), sides: Sides::Both(data.size.0) })
+                let sides = if data.size == (0, 0) { Sides::Any } else { Sides::Both(data.size.0) };
+                Rc::new(Pipeline { source: data.source.clone(), steps: data.steps.clone(), sides })
             }
             Value::Tensor(id) if name == "resize" => return self.resize((id, place), actuals, span),
             other => return Err(self.expected("a data pipeline", &other, place)),
         };
+        if matches!(pipeline.source, Pictures::Collected { .. }) {
+            self.fits_collected(name, &pipeline, span)?;
+        }
         let mut pipeline = (*pipeline).clone();
         let step = self.step(name, &mut pipeline, actuals, span)?;
         pipeline.steps.push(step);
         Ok(Value::Pipeline(Rc::new(pipeline)))
+    }
+
+    /// Collected fields stay as they were computed; pictures of one size can be cut and mirrored.
+    fn fits_collected(&mut self, name: &str, pipeline: &Pipeline, span: Span) -> Result<(), Abort> {
+        match name {
+            "chunk" | "most" => Ok(()),
+            "flip" | "random_crop" | "center_crop" if matches!(pipeline.sides, Sides::Both(_)) => Ok(()),
+            "flip" | "random_crop" | "center_crop" => {
+                let message = format!("`{name}` cuts all fields alike, and these are not square pictures of one size");
+                let fault = Fault::error("wrong-kind", message, span, "of fields of unlike sizes");
+                Err(self.fault(fault.help("Collect pictures of one size.")))
+            }
+            _ => {
+                let message = format!("`{name}` changes photographs, and these are fields that were computed");
+                let fault = Fault::error("wrong-kind", message, span, "of collected fields");
+                Err(self.fault(fault.help("Write it into the fields that are collected, or into the data that they are computed from.")))
+            }
+        }
     }
 
     fn step(&mut self, name: &str, pipeline: &mut Pipeline, actuals: &mut Actuals<'m>, span: Span) -> Result<Step, Abort> {
@@ -100,6 +130,11 @@ impl<'m> Elaborator<'m> {
             "chunk" => {
                 let (number, of) = (self.whole_number(actuals, "number", 0, span)?, self.whole_number(actuals, "of", 1, span)?);
                 Ok(Step::Chunk { number, of })
+            }
+            "most" => {
+                let count = self.whole_number(actuals, "count", 1, span)?;
+                let by = actuals.take(&["by"]);
+                self.most(pipeline, count, by, span)
             }
             "center_crop" | "random_crop" => {
                 let side = self.side(actuals, span)?;
@@ -158,6 +193,18 @@ impl<'m> Elaborator<'m> {
             None => Pictures::Scenes { hard },
         };
         Ok(Value::Pipeline(Rc::new(Pipeline { source, steps: Vec::new(), sides: Sides::Any })))
+    }
+
+    fn two_digits(&mut self, actuals: &mut Actuals<'m>, span: Span) -> Outcome<'m> {
+        let side = self.side(actuals, span)?;
+        let from = match actuals.take(&["from"]) {
+            Some(given) => {
+                let value = (given.value(self)?, given.span());
+                self.location(value, "a folder")?
+            }
+            None => None,
+        };
+        Ok(Value::Pipeline(Rc::new(Pipeline { source: Pictures::Digits { side, from }, steps: Vec::new(), sides: Sides::Both(side) })))
     }
 
     /// Takes an argument only where it has this label.

@@ -9,6 +9,7 @@ mod bracket;
 mod builtin;
 mod call;
 mod checks;
+mod collect;
 mod data;
 mod deciding;
 mod degenerate;

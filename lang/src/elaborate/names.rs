@@ -263,6 +263,7 @@ impl<'m> Elaborator<'m> {
                 }
             },
             Value::Data(number, part) => self.data_field(*number, *part, name, span),
+            Value::Pipeline(_) => Err(self.pend("pictures of differing sizes", span)),
             Value::Instance(instance) => self.part_of(&instance.clone(), name, span),
             Value::Solved(solve, member) => self.solved_field(*solve, *member, name, span),
             Value::Scene(scene) => match scene.field(&name.text) {
@@ -350,6 +351,7 @@ impl<'m> Elaborator<'m> {
     pub fn data_of(&mut self, value: &Value<'m>, span: Span) -> Result<(usize, Part), Abort> {
         match value {
             Value::Data(number, part) => Ok((*number, *part)),
+            Value::Pipeline(_) => Err(self.pend("pictures of differing sizes", span)),
             _ => {
                 let message = format!("data is needed here, this is {}", value.describe());
                 Err(self.fault(

@@ -100,7 +100,7 @@ impl<'m> Elaborator<'m> {
                     found.insert(Origin::Label(term.span));
                 }
                 Prim::Oracle => continue,
-                _ => {}
+                prim => open.extend(self.collected_of(prim)),
             }
             open.extend(&term.args);
         }

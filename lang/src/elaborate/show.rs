@@ -16,7 +16,7 @@ pub fn show(spec: &Spec) -> String {
     for data in &spec.data {
         let steps: String = data.steps.iter().map(|step| format!(" |> {}", shown_step(step))).collect();
         let (height, width) = data.size;
-        line(&mut text, format_args!("  data {} [height: {height}, width: {width}] = {}{steps}", data.name, source(&data.source)));
+        line(&mut text, format_args!("  data {} [height: {height}, width: {width}] = {}{steps}", data.name, source(spec, &data.source)));
     }
     for solve in &spec.solves {
         line(&mut text, format_args!("  solve {} for {} steps", solve.name, solve.rounds));
@@ -90,12 +90,19 @@ fn param_value(value: &ParamValue) -> String {
     }
 }
 
-fn source(source: &Pictures) -> String {
+fn source(spec: &Spec, source: &Pictures) -> String {
     match source {
         Pictures::Scenes { hard } => format!("{} scenes", if *hard { "hard" } else { "easy" }),
         Pictures::Folder { photos, labels, split } => {
             let named = |what: &str, name: &Option<String>| name.as_ref().map_or(String::new(), |name| format!(" {what} {name:?}"));
             format!("folder {photos:?}{}{}", named("with masks", labels), named("split by", split))
+        }
+        Pictures::Digits { side, from } => {
+            format!("two digits {side}{}", from.as_ref().map_or(String::new(), |from| format!(" from {from:?}")))
+        }
+        Pictures::Collected { over, fields } => {
+            let fields: Vec<String> = fields.iter().map(|(name, id)| format!("{name}: %{}", id.0)).collect();
+            format!("collected {{ {} }} over {}", fields.join(", "), part(spec, *over))
         }
     }
 }
@@ -118,6 +125,7 @@ fn shown_step(step: &Step) -> String {
         Step::RandomCrop { side } => format!("random_crop {side}"),
         Step::Flip { chance } => format!("flip {chance}"),
         Step::Chunk { number, of } => format!("chunk {number} of {of}"),
+        Step::Most { count, by } => format!("most {count} by {by}"),
     }
 }
 

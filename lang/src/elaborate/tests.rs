@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{elaborate, show, with_phases};
 use crate::fault::Fault;
 use crate::modules::load;
-use crate::params::Overrides;
+use crate::params::{Moment, Overrides};
 use crate::source::{LoadError, Loader};
-use crate::spec::{ParamValue, Prim, Spec};
+use crate::spec::{ParamValue, Part, Pictures, Prim, Spec, Step};
 use crate::syntax::ItemKind;
 
 /// Specs by path, as the command line would read them.
@@ -389,4 +389,77 @@ fn damaged_specs_give_faults_but_never_panic() {
         assert!(spec.is_some() || !more.is_empty(), "refused without a word: {text}");
     }
     assert!(sound > 0 && faulty > 0, "{sound} sound, {faulty} faulty");
+}
+
+/// A phase that learns from collected samples; `fields` is their record, `loss` what is learned.
+fn lessons(fields: &str, then: &str, loss: &str) -> String {
+    pictures(&format!(
+        "net gain()(x: [..a]) -> [..a] {{ weight w = 1   return w * x }}\nmodel tool = gain()\n\
+         data lessons = collect({fields}, over: images.train){then}\nloss imitate = {loss}\n\
+         train learn for 10 steps, batch 4 {{ update tool by imitate with sgd(1e-2) }}"
+    ))
+}
+
+fn at(text: &str, moment: Moment) -> (Option<Spec>, Vec<Fault>) {
+    let (modules, faults) = load("try.seg", text, &shipped());
+    assert_eq!(faults, []);
+    elaborate(&modules, &Overrides { moment, ..Overrides::default() })
+}
+
+#[test]
+fn what_is_collected_is_settled_while_models_train() {
+    let doubled = "{ image: if training then 2 * x else x, score: mean(x) }";
+    let text = lessons(doubled, " |> most(5, by: score)", "mean(tool(lessons.image)^2)");
+    for moment in [Moment::End, Moment::Phase { number: 0, training: true }] {
+        let (spec, faults) = at(&text, moment);
+        assert_eq!(faults, []);
+        let spec = spec.expect("a spec");
+        let data = spec.data.iter().find(|data| data.name == "lessons").expect("lessons");
+        let Pictures::Collected { over, fields } = &data.source else { panic!("{:?}", data.source) };
+        assert_eq!((spec.data[over.0].name.as_str(), over.1, data.size), ("images", Part::Train, (8, 8)));
+        assert_eq!(fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["image", "score"]);
+        assert!(matches!(spec.terms.get(fields[0].1).prim, Prim::Field { .. }), "{moment:?}");
+        assert_eq!(data.steps, [Step::Most { count: 5, by: "score".into() }]);
+    }
+}
+
+#[test]
+fn labels_do_not_come_in_by_collecting() {
+    let loss = "mean((tool(lessons.image) - spread(lessons.mask, channel: 3))^2)";
+    let leak = at(&lessons("{ image: x, mask: images.label }", "", loss), Moment::Phase { number: 0, training: true }).1;
+    assert_eq!(leak.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["label-leak"]);
+    let meant = at(&lessons("{ image: x, mask: oracle(images.label) }", "", loss), Moment::Phase { number: 0, training: true }).1;
+    assert_eq!(meant, []);
+}
+
+#[test]
+fn collected_fields_are_neither_photographs_nor_others() {
+    let of = |fields: &str, then: &str, field: &str| fault(&lessons(fields, then, &format!("mean(tool(lessons.{field})^2)")));
+    let scored = "{ image: x, score: mean(x) }";
+    assert_eq!(
+        of(scored, " |> resize(4)", "image"),
+        "wrong-kind: `resize` changes photographs, and these are fields that were computed | of collected fields"
+    );
+    assert_eq!(of(scored, " |> most(5, by: scor)", "image"), "unknown-field: `scor` is not among the collected fields | not found");
+    assert_eq!(
+        of(scored, " |> most(5, by: image)", "image"),
+        "not-a-scalar: `image` is one number per sample, this has `channel: 3` left | has [channel: 3, height: 8, width: 8]"
+    );
+    let small = "{ image: x, small: resize(x, to: 4) }";
+    assert!(of(small, " |> flip()", "image").starts_with("wrong-kind: `flip` cuts all fields alike, and these are not square pictures"));
+    assert!(fault("data images = pictures() |> resize(8) |> most(5, by: score)").starts_with("wrong-kind: `most` goes by a field"));
+    let cut = sound(
+        "data images = pictures() |> resize(8)\n\
+         data cuts = collect({ a: images.image }, over: images) |> random_crop(4)\nlet y = sum(cuts.a)",
+    );
+    assert_eq!(cut.data[1].size, (4, 4));
+}
+
+#[test]
+fn pictures_of_any_size_begin_other_items() {
+    let spec = sound("data all = pictures(none)\ndata small = all |> resize(8)\ndata large = all |> resize(16) |> random_crop(12)");
+    assert_eq!(spec.data.iter().map(|data| (data.name.as_str(), data.size)).collect::<Vec<_>>(), [("small", (8, 8)), ("large", (12, 12))]);
+    assert_eq!(spec.pending.len(), 0);
+    let spec = sound("data all = pictures(none)\neval light over all = mean(all.image)");
+    assert_eq!(spec.pending[0].what, "pictures of differing sizes");
 }

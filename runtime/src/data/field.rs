@@ -80,7 +80,7 @@ impl Motion {
                 Some(chance) if chance.coin() < odds => Motion::Mirror,
                 _ => Motion::Keep,
             },
-            Step::Range { .. } | Step::Chunk { .. } => Motion::Keep,
+            Step::Range { .. } | Step::Chunk { .. } | Step::Most { .. } => Motion::Keep,
         }
     }
 }

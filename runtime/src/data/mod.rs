@@ -2,9 +2,12 @@
 
 mod cache;
 mod chunk;
+mod collected;
 mod decode;
+mod digits;
 mod field;
 mod folder;
+mod idx;
 mod outline;
 mod pipeline;
 mod place;
@@ -25,6 +28,8 @@ use crate::outcome::RunError;
 use cache::Cached;
 use chunk::Chunk;
 
+pub use collected::Collector;
+pub use digits::Digits;
 pub use field::{Field, Values};
 pub use folder::Folder;
 pub use pipeline::Prepared;
@@ -101,7 +106,8 @@ pub trait DataSet: Send + Sync {
     }
 }
 
-/// Opens the data set of a data item. `seed` makes the generated scenes; folders do not use it. What a [`Stream`] reads of it stays in
+/// Opens the data set of a data item that is there before a run; for one that is collected see [`Collector`]. `seed` makes the generated
+/// pictures; folders do not use it. What a [`Stream`] reads of it stays in
 /// memory, up to a limit.
 ///
 /// # Errors
@@ -110,6 +116,11 @@ pub fn open(data: &spec::Data, seed: u64) -> Result<Box<dyn DataSet>, RunError> 
     let mut set: Box<dyn DataSet> = match &data.source {
         spec::Pictures::Scenes { hard } => Box::new(Scenes::new(data, *hard, seed)?),
         spec::Pictures::Folder { photos, labels, split } => Box::new(Folder::open(data, photos, labels.as_deref(), split.as_deref())?),
+        spec::Pictures::Digits { side, from } => Box::new(Digits::open(data, *side, from.as_deref(), seed)?),
+        spec::Pictures::Collected { .. } => {
+            let why = "is collected while a run trains; it cannot be opened before";
+            return Err(RunError::Usage(format!("data `{}` {why}", data.name)));
+        }
     };
     for step in &data.steps {
         if let Step::Chunk { number, of } = *step {

@@ -53,7 +53,7 @@ impl Scenes {
             Step::ShorterSide { side, .. } | Step::Resize { side, .. } | Step::CenterCrop { side } | Step::RandomCrop { side } => {
                 Some((side, side))
             }
-            Step::SquareCrop | Step::Range { .. } | Step::Flip { .. } | Step::Chunk { .. } => None,
+            Step::SquareCrop | Step::Range { .. } | Step::Flip { .. } | Step::Chunk { .. } | Step::Most { .. } => None,
         });
         let (width, height) = first.unwrap_or((data.size.1, data.size.0));
         let fault = |why| RunError::Data(format!("data `{}`, generated scenes: {why}", data.name));

@@ -110,8 +110,8 @@ fn part(spec: &Spec, number: usize) -> Part {
     });
     match (&spec.data[number].source, named) {
         (_, Some(part)) => part,
-        (Pictures::Scenes { .. }, None) => Part::Test,
-        (Pictures::Folder { .. }, None) => Part::Whole,
+        (Pictures::Scenes { .. } | Pictures::Digits { .. }, None) => Part::Test,
+        (Pictures::Folder { .. } | Pictures::Collected { .. }, None) => Part::Whole,
     }
 }
 
