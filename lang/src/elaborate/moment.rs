@@ -120,19 +120,6 @@ impl<'m> Elaborator<'m> {
         result
     }
 
-    /// What is evaluated with all models settled, for one sample, with what the present world sets.
-    pub fn settled<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        if !self.training && matches!(self.trains, Trains::None) && self.batch.is_none() {
-            return work(self);
-        }
-        let held = self.worlds[self.world].held.clone();
-        self.worlds.push(World { held, ..World::new(self.modules) });
-        let before = (std::mem::take(&mut self.training), std::mem::replace(&mut self.trains, Trains::None), self.batch.take());
-        let result = self.within(self.worlds.len() - 1, work);
-        (self.training, self.trains, self.batch) = before;
-        result
-    }
-
     /// What stands in the place of a param or of a data item of a module.
     pub fn held(&self, module: ModuleId, name: &'m str) -> Option<Held<'m>> {
         self.worlds[self.world].held.get(&(module, name)).cloned()
