@@ -65,6 +65,15 @@ pub struct Run {
     /// Stop at the first NaN and say which op made it of what; every N-th step of solves and every N-th image is looked at [default: every]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub check_nan: Option<std::num::NonZeroUsize>,
+    /// Stop after so many steps, saved, so that the same command without it continues; behind training each image is a step
+    #[arg(long, value_name = "STEPS")]
+    pub stop_after: Option<u64>,
+    /// Save the state of training after every so many steps [default: what the spec says, else 500]
+    #[arg(long, value_name = "STEPS")]
+    pub checkpoint_every: Option<std::num::NonZeroU64>,
+    /// Keep so many of the newest checkpoints
+    #[arg(long, value_name = "K", default_value = "3")]
+    pub keep_checkpoints: std::num::NonZeroUsize,
 }
 
 /// A spec with what is asked of it.
@@ -226,8 +235,9 @@ const RUN_EXAMPLES: &str = "Examples:\n  \
     segc run specs/iem.seg\n  \
     segc run specs/iem.seg +paper --set photos=PHOTOS --set labels=MASKS\n  \
     segc run specs/iem.seg --set size=64 --set 'starts=[1/2, 3/4]' --out runs/mine\n\n\
-    A run that was stopped (Ctrl-C) is continued by the same command. The folder of a run holds\n\
-    report.html, summary.json, metrics.jsonl, grid.png, masks/ and run.json.";
+    A run that was stopped (Ctrl-C, --stop-after) is continued by the same command. The folder of a run\n\
+    holds report.html, summary.json, metrics.jsonl, grid.png, masks/, run.json, and where models are\n\
+    trained checkpoints/ and pictures/.";
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,8 @@ pub enum Exit {
     Usage,
     /// 3: the data is unusable.
     Data,
+    /// 4: a checkpoint is unusable.
+    Checkpoint,
     /// 5: numbers are not finite.
     Numeric,
     /// 6: the disk or a device fails.
@@ -29,6 +31,7 @@ impl Exit {
             Exit::Faults => 1,
             Exit::Usage => 2,
             Exit::Data => 3,
+            Exit::Checkpoint => 4,
             Exit::Numeric => 5,
             Exit::Environment => 6,
             Exit::Stopped => 75,

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use segc_runtime::train;
+
 use crate::console;
 
 /// Time between two plain lines.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The progress of a run.
+/// The progress of a run, or of its training.
 #[derive(Debug)]
 pub struct Progress {
     shown: Shown,
@@ -19,6 +21,8 @@ pub struct Progress {
     kept: usize,
     /// Images that are done, the kept ones among them.
     done: usize,
+    /// Steps of training that this run did, and their samples.
+    steps: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Progress {
             (false, true) => Shown::Bar(bar()),
             (false, false) => Shown::Lines(start),
         };
-        Progress { shown, start, kept: 0, done: 0 }
+        Progress { shown, start, kept: 0, done: 0, steps: (0, 0) }
     }
 
     /// One more image came from an earlier run.
@@ -48,33 +52,54 @@ impl Progress {
     /// `done` of `total` images are done.
     pub fn set(&mut self, done: usize, total: usize) {
         self.done = done;
+        let pace = pace(done.saturating_sub(self.kept), total.saturating_sub(done), self.start.elapsed());
+        self.show(done as u64, total as u64, || format!("images{pace}"), || format!("{done} of {} {pace}", console::count(total, "image")));
+    }
+
+    /// A step of training is done.
+    pub fn step(&mut self, step: &train::Progress) {
+        self.steps = (self.steps.0 + 1, self.steps.1 + step.batch);
+        let (steps, samples) = self.steps;
         let elapsed = self.start.elapsed();
-        let pace = pace(done.saturating_sub(self.kept), total.saturating_sub(done), elapsed);
+        let speed = samples as f64 / elapsed.as_secs_f64().max(1e-9);
+        let left =
+            Duration::from_secs_f64((elapsed.as_secs_f64() / steps as f64 * (step.length.saturating_sub(step.step)) as f64).min(1e7));
+        let losses: String = step.losses.iter().map(|(name, loss)| format!("  {name} {loss:.4}")).collect();
+        let told = || format!("steps of {}, {} images per second, {} left{losses}", step.phase, rate(speed), time(left));
+        self.show(step.step, step.length, told, || format!("{} of {} {}", step.step, step.length, told()));
+    }
+
+    fn show(&mut self, done: u64, total: u64, message: impl Fn() -> String, line: impl Fn() -> String) {
         match &mut self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => {
-                bar.set_length(total as u64);
-                bar.set_position(done as u64);
-                bar.set_message(pace);
+                bar.set_length(total);
+                bar.set_position(done);
+                bar.set_message(message());
             }
             Shown::Lines(last) => {
                 if last.elapsed() >= PAUSE {
                     *last = Instant::now();
-                    console::err(&format!("{done} of {} {pace}", console::count(total, "image")));
+                    console::err(&line());
                 }
             }
         }
     }
 
     /// Takes the bar away and says how fast it went.
-    pub fn finish(self) -> String {
+    pub fn finish(&self) -> String {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
         let (elapsed, done) = (self.start.elapsed(), self.done.saturating_sub(self.kept));
+        let per_second = |count: f64| rate(count / elapsed.as_secs_f64().max(1e-9));
+        if self.steps.0 > 0 {
+            let speed = per_second(self.steps.1 as f64);
+            return format!("{} in {} ({speed} images per second)", console::count(self.steps.0 as usize, "step"), time(elapsed));
+        }
         let mut line = format!("{} in {}", console::count(done, "image"), time(elapsed));
-        if done > 0 && elapsed.as_secs_f64() > 0.0 {
-            line.push_str(&format!(" ({} per second)", rate(done as f64 / elapsed.as_secs_f64())));
+        if done > 0 {
+            line.push_str(&format!(" ({} per second)", per_second(done as f64)));
         }
         if self.kept > 0 {
             line.push_str(&format!(", {} kept from before", self.kept));
@@ -85,7 +110,7 @@ impl Progress {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} images {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("━╸ "));
     bar
 }

@@ -232,7 +232,7 @@ fn misspelt_variants_and_params_get_the_nearest() {
 #[test]
 fn what_no_executor_runs_yet_is_refused() {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    segc(&repository, &["run", "specs/redo.seg"]).fails(2, &["not-executable-yet", "redo.seg"]);
+    segc(&repository, &["run", "specs/move.seg"]).fails(2, &["not-executable-yet", "move.seg"]);
 }
 
 #[test]

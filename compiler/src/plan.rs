@@ -80,9 +80,13 @@ pub struct Cost {
 
 /// Compiles named terms of a spec: all stages after `elaborate`.
 pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused: bool) -> Result<Program, Fault> {
-    let forward = crate::build(spec, roots, request)?;
+    Ok(finish(crate::build(spec, roots, request)?, fused))
+}
+
+/// All stages after [`crate::build`].
+pub fn finish(forward: crate::Graph, fused: bool) -> Program {
     let graph = crate::simplify(&crate::differentiate(&forward));
-    Ok(Program { forward, ..plan(&crate::fuse(&graph, fused)) })
+    Program { forward, ..plan(&crate::fuse(&graph, fused)) }
 }
 
 /// Places the buffers.

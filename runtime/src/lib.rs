@@ -1,11 +1,13 @@
 //! Executors, data, metrics and reports of segc: a `Program` becomes numbers, a run becomes a directory.
 
+pub mod checkpoint;
 pub mod data;
 pub mod execute;
 pub mod host;
 pub mod outcome;
 pub mod record;
 pub mod session;
+pub mod train;
 
 pub use segc_compiler::rng;
 

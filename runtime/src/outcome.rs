@@ -27,9 +27,9 @@ pub struct Curve {
 /// What was found for one image; given to the observer as soon as it is known, in the order of the data.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Number of the data item in the spec.
-    pub data: usize,
-    /// Number in the data.
+    /// Number of the pass: outputs and evaluations over the same part of a data item, or over samples without data, are one.
+    pub pass: usize,
+    /// Number in the pass.
     pub index: usize,
     /// Stem of its file.
     pub stem: String,
@@ -56,6 +56,27 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
+impl Found {
+    /// A sample without image.
+    pub fn bare(pass: usize, index: usize) -> Found {
+        Found {
+            pass,
+            index,
+            stem: String::new(),
+            mask: Vec::new(),
+            size: (0, 0),
+            frame: Frame { photo: (0, 0), window: (0.0, 0.0, 0.0, 0.0) },
+            image: Vec::new(),
+            range: (0.0, 1.0),
+            label: None,
+            photo: None,
+            values: Vec::new(),
+            curves: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// Of how many images, counted in the order of the data, the report shows pictures.
 pub const PICTURES: usize = 16;
 
@@ -65,7 +86,7 @@ pub const PICTURES: usize = 16;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done {
     /// As in [`Found`].
-    pub data: usize,
+    pub pass: usize,
     /// As in [`Found`].
     pub index: usize,
     /// As in [`Found`].
@@ -101,8 +122,8 @@ pub trait Observer {
     fn progress(&mut self, done: usize, total: usize);
     /// An image is done; they come in the order of the data.
     fn found(&mut self, found: Found) -> Result<(), RunError>;
-    /// This image of a data item was done by an earlier run ([`Done`]); in the order of the data, between the others.
-    fn kept(&mut self, data: usize, index: usize) -> Result<(), RunError>;
+    /// This image of a pass was done by an earlier run ([`Done`]); in the order of the data, between the others.
+    fn kept(&mut self, pass: usize, index: usize) -> Result<(), RunError>;
     /// Whether to stop after the images at hand.
     fn stop(&self) -> bool;
 }
@@ -125,6 +146,9 @@ pub enum RunError {
     /// An op made numbers that are not finite, with its place (5).
     #[error("{}", .0.message)]
     NotFinite(Box<segc_lang::fault::Fault>),
+    /// A checkpoint is unusable (4).
+    #[error("{0}")]
+    Checkpoint(String),
     /// The disk or a device fails (6).
     #[error("{0}")]
     Environment(String),

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
-use segc_lang::fault::Fault;
+use segc_lang::Checked;
+use segc_lang::fault::{Fault, Severity};
 use segc_lang::format::format;
-use segc_lang::params::Overrides;
+use segc_lang::params::{Moment, Overrides};
+use segc_lang::spec::Spec;
+use segc_runtime::checkpoint::Checkpoints;
 use segc_runtime::outcome::{Found, Measured, Observer, Outcome, RunError};
 use segc_runtime::record::{About, Identity, Opened, Recorder, Table, Text};
 use segc_runtime::session::{self, On, Options};
+use segc_runtime::train::log::{Panel, Record};
+use segc_runtime::train::state::State;
+use segc_runtime::train::{self, Ended, Schedule, Specs};
 
 use crate::cli::{DeviceName, Run};
 use crate::compiled::{Compiled, compiled, misused, tell};
@@ -42,18 +48,18 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let interrupt = Interrupt::listen().map_err(|why| failed(RunError::Environment(why)))?;
     let options =
         Options { seed: args.seed, threads, on: on(args.on), fused: !args.no_fuse, check_nan: args.check_nan, done: recorder.done() };
-    if !options.done.is_empty() {
-        say(args, &format!("continuing {}: {} were done before\n", out.display(), console::count(options.done.len(), "image")));
-    }
-    let mut watch = Watch { recorder: *recorder, progress: Progress::new(args.quiet), interrupt };
-    let result = session::run(&ready.spec, &options, &mut watch);
-    let speed = watch.progress.finish();
-    match result {
-        Ok(outcome) => {
-            say(args, &format!("{speed}\n"));
-            end(args, watch.recorder, &outcome)
+    let checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
+    let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
+    welcome(args, &out, &state, &options);
+    let specs = Elaborated { checked: &ready.checked, overrides };
+    let mut watch = Watch { recorder: *recorder, progress: Progress::new(args.quiet), interrupt, checkpoints, left: None };
+    match attempt_steps(args, &ready.spec, &specs, &options, state, &mut watch) {
+        Ok((outcome, ended)) => {
+            say(args, &format!("{}\n", watch.progress.finish()));
+            end(args, watch.recorder, &outcome, ended)
         }
         Err(error) => {
+            watch.progress.finish();
             let lost = watch.recorder.abandon();
             let exit = failed_in(error, &ready);
             lost.map_err(failed)?;
@@ -62,15 +68,77 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     }
 }
 
+/// Trains, then measures.
+fn attempt_steps(
+    args: &Run,
+    spec: &Spec,
+    specs: &Elaborated,
+    options: &Options,
+    mut state: State,
+    watch: &mut Watch,
+) -> Result<(Outcome, Ended), RunError> {
+    watch.recorder.resume(&state.records)?;
+    let schedule = Schedule { stop_after: args.stop_after, save_every: args.checkpoint_every.map(std::num::NonZeroU64::get) };
+    let ended = train::run(spec, specs, options, &schedule, &mut state, watch)?;
+    if ended != Ended::Done {
+        return Ok((Outcome { stopped: true, ..Outcome::default() }, ended));
+    }
+    if !spec.phases.is_empty() {
+        say(args, &format!("{}\n", watch.progress.finish()));
+        watch.progress = Progress::new(args.quiet);
+    }
+    watch.left = args.stop_after.map(|steps| steps.saturating_sub(state.place.total));
+    let outcome = session::run(spec, options, &state, watch)?;
+    let ended = match (outcome.stopped, watch.interrupt.asked()) {
+        (false, _) => Ended::Done,
+        (true, true) => Ended::Stopped,
+        (true, false) => Ended::Paused,
+    };
+    Ok((outcome, ended))
+}
+
+fn welcome(args: &Run, out: &Path, state: &State, options: &Options) {
+    let mut before = Vec::new();
+    if state.place.total > 0 {
+        before.push(console::count(state.place.total as usize, "step"));
+    }
+    if !options.done.is_empty() {
+        before.push(console::count(options.done.len(), "image"));
+    }
+    if !before.is_empty() {
+        say(args, &format!("continuing {}: {} were done before\n", out.display(), before.join(" and ")));
+    }
+}
+
+/// The spec at the moments of its training.
+struct Elaborated<'a> {
+    checked: &'a Checked,
+    overrides: Overrides,
+}
+
+impl Specs for Elaborated<'_> {
+    fn at(&self, moment: Moment) -> Result<Spec, RunError> {
+        let (spec, faults) = self.checked.at(&Overrides { moment, ..self.overrides.clone() });
+        if let Some(fault) = faults.into_iter().find(|fault| fault.severity == Severity::Error) {
+            return Err(RunError::Spec(Box::new(fault)));
+        }
+        spec.ok_or_else(|| RunError::Usage("a phase of this spec cannot be elaborated".into()))
+    }
+}
+
 /// Records and shows a run while it goes on.
 struct Watch {
     recorder: Recorder,
     progress: Progress,
     interrupt: Interrupt,
+    checkpoints: Checkpoints,
+    /// Images that may still be done, where somebody set a limit.
+    left: Option<u64>,
 }
 
 impl Observer for Watch {
     fn progress(&mut self, done: usize, total: usize) {
+        self.left = self.left.map(|left| left.saturating_sub(1));
         self.progress.set(done, total);
     }
 
@@ -78,9 +146,27 @@ impl Observer for Watch {
         self.recorder.found(&found)
     }
 
-    fn kept(&mut self, data: usize, index: usize) -> Result<(), RunError> {
+    fn kept(&mut self, pass: usize, index: usize) -> Result<(), RunError> {
         self.progress.keep();
-        self.recorder.kept(data, index)
+        self.recorder.kept(pass, index)
+    }
+
+    fn stop(&self) -> bool {
+        self.interrupt.asked() || self.left == Some(0)
+    }
+}
+
+impl train::Observer for Watch {
+    fn step(&mut self, progress: &train::Progress) {
+        self.progress.step(progress);
+    }
+
+    fn record(&mut self, record: &Record, panels: &[Panel]) -> Result<(), RunError> {
+        self.recorder.trained(record, panels)
+    }
+
+    fn save(&mut self, state: &State) -> Result<(), RunError> {
+        self.checkpoints.save(state)
     }
 
     fn stop(&self) -> bool {
@@ -89,7 +175,7 @@ impl Observer for Watch {
 }
 
 /// Writes the rest of the run directory and says what came out.
-fn end(args: &Run, recorder: Recorder, outcome: &Outcome) -> Result<Exit, Exit> {
+fn end(args: &Run, recorder: Recorder, outcome: &Outcome, ended: Ended) -> Result<Exit, Exit> {
     let report = recorder.finish(outcome).map_err(failed)?;
     for (file, why) in outcome.skipped.iter().take(NAMED) {
         console::err(&format!("left out {file}: {why}"));
@@ -103,8 +189,13 @@ fn end(args: &Run, recorder: Recorder, outcome: &Outcome) -> Result<Exit, Exit> 
         say(args, &format!("noted {first}: {note}{more}\n"));
     }
     conclude(args, &outcome.measured, &report);
-    if !outcome.stopped {
-        return Ok(Exit::Done);
+    match ended {
+        Ended::Done => return Ok(Exit::Done),
+        Ended::Paused => {
+            say(args, "stopped after the steps that were asked for; the same command with a later --stop-after, or none, continues\n");
+            return Ok(Exit::Done);
+        }
+        Ended::Stopped => {}
     }
     let again: Vec<String> = std::env::args().filter(|word| word != "--overwrite").collect();
     console::err(&format!("stopped by a signal; what was done is saved, and the same command continues: {}", again.join(" ")));
@@ -195,6 +286,7 @@ fn failed(error: RunError) -> Exit {
     match error {
         RunError::Usage(_) | RunError::Spec(_) => Exit::Usage,
         RunError::Data(_) => Exit::Data,
+        RunError::Checkpoint(_) => Exit::Checkpoint,
         RunError::Numeric(_) | RunError::NotFinite(_) => Exit::Numeric,
         RunError::Environment(_) => Exit::Environment,
     }

@@ -46,7 +46,7 @@ impl Builder<'_> {
     }
 
     /// The numbers themselves. A draw for all samples is made at sample 0, one for all turns of a step at turn 0, a first value at the
-    /// beginning of the run.
+    /// beginning of a phase: of the run, or anew where a model is started again.
     fn raw(&mut self, chance: Chance, path: &str, per: Per, term: &Term) -> Value {
         let samples = self.batch.filter(|_| per == Per::Sample);
         let own: Vec<_> = named(&term.ty).collect();
@@ -68,7 +68,7 @@ impl Builder<'_> {
             Per::Step => Arc::new(ops::NotEqual),
             Per::Start => Arc::new(ops::Less),
         };
-        let from = self.graph.filled(if per == Per::Step { 5.0 } else { 4.0 }, &[8]);
+        let from = self.graph.filled(5.0, &[8]);
         let counts = self.graph.add(counts, &[part, from]);
         self.graph.times(clock, counts)
     }

@@ -63,7 +63,7 @@ impl Elaborator<'_> {
         false
     }
 
-    /// What a run would compute and is not executed there yet: draws, models, schedules, values of the batch.
+    /// What a run would compute and is not executed there yet: values of the batch.
     fn note_draws(&mut self) {
         let nexts = self.spec.solves.iter().flat_map(|solve| &solve.members).flat_map(|member| &member.states);
         let roots: Vec<TermId> = self.reads.iter().map(|(id, ..)| *id).chain(nexts.flat_map(|state| [state.first, state.next])).collect();
@@ -352,9 +352,6 @@ fn is_label(prim: &Prim) -> bool {
 
 fn unexecuted(prim: &Prim) -> Option<&'static str> {
     Some(match prim {
-        Prim::Draw { .. } => "random draws",
-        Prim::Weight(_) | Prim::Buffer { .. } => "values of models",
-        Prim::Elapsed(_) => "schedules",
         Prim::Batch(_) | Prim::SampleIndex => "values of the whole batch",
         _ => return None,
     })

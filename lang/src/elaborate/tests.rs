@@ -133,8 +133,10 @@ fn every_shipped_spec_elaborates_in_every_variant() {
         } else {
             panic!("{name} {variant:?}: {faults:?}");
         }
-        let pending = spec.map(|spec| spec.pending.is_empty());
-        assert_eq!(pending, Some(name == "iem.seg"), "{name} {variant:?}");
+        let pending = spec.map(|spec| spec.pending);
+        if ["iem.seg", "iem_net.seg", "redo.seg"].contains(&name) {
+            assert!(pending.as_ref().is_some_and(Vec::is_empty), "{name} {variant:?}: {pending:?}");
+        }
         seen.push(format!("{name} {}", variant.unwrap_or("")));
     });
     for due in ["iem.seg ", "iem.seg paper", "iem_net.seg all_pixels", "principles/scale.seg no_zoom", "move.seg no_shift"] {

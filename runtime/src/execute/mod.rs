@@ -1,5 +1,6 @@
 //! Executors: a `Program` is prepared once and run on many samples, one sample per run, from several threads at a time.
 
+mod compile;
 mod cpu;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
@@ -9,6 +10,7 @@ mod reference;
 use segc_compiler::Program;
 
 use crate::outcome::RunError;
+pub use compile::Compiler;
 pub use cpu::Cpu;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;

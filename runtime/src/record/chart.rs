@@ -16,28 +16,38 @@ const RIM: f64 = 10.0;
 /// How many colours the style sheet knows.
 const COLOURS: usize = 6;
 
+/// A line of a chart.
+pub(super) struct Line {
+    /// What the legend calls it; empty where it stands alone.
+    pub name: String,
+    /// Step and value.
+    pub points: Vec<(f64, f64)>,
+}
+
 /// A chart for each name behind the last dot: `cut[1/2].error` and `cut[3/4].error` share one.
 pub(super) fn charts(curves: &[Curve]) -> String {
-    let mut groups: Vec<(&str, Vec<(&str, &Curve)>)> = Vec::new();
+    let mut groups: Vec<(&str, Vec<Line>)> = Vec::new();
     for curve in curves {
         let (member, watched) = curve.name.rsplit_once('.').unwrap_or(("", &curve.name));
+        let points = curve.points.iter().enumerate().map(|(step, value)| (step as f64, *value)).collect();
+        let line = Line { name: member.into(), points };
         match groups.iter_mut().find(|(name, _)| *name == watched) {
-            Some((_, lines)) => lines.push((member, curve)),
-            None => groups.push((watched, vec![(member, curve)])),
+            Some((_, lines)) => lines.push(line),
+            None => groups.push((watched, vec![line])),
         }
     }
     groups.iter().map(|(name, lines)| chart(name, lines)).collect()
 }
 
-fn chart(name: &str, lines: &[(&str, &Curve)]) -> String {
-    let finite = || lines.iter().flat_map(|(_, curve)| &curve.points).copied().filter(|y| y.is_finite());
-    let steps = lines.iter().map(|(_, curve)| curve.points.len()).max().unwrap_or(0);
+/// One chart.
+pub(super) fn chart(name: &str, lines: &[Line]) -> String {
+    let finite = || lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).filter(|y| y.is_finite());
+    let last = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(1.0, f64::max);
     if finite().next().is_none() {
         return String::new();
     }
     let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
     let rows = ticks(low, high, 4);
-    let last = steps.saturating_sub(1).max(1) as f64;
     let columns = ticks(0.0, last, 5).into_iter().filter(|x| x.fract() == 0.0 && *x <= last);
     let frame = Frame { low: low.min(rows[0]), high: high.max(rows[rows.len() - 1]), last };
     let mut svg =
@@ -50,12 +60,12 @@ fn chart(name: &str, lines: &[(&str, &Curve)]) -> String {
     for column in columns {
         let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{column}</text>", frame.x(column), HEIGHT - 6.0);
     }
-    for (place, (_, curve)) in lines.iter().enumerate() {
-        let _ = writeln!(svg, "<path class=\"line c{}\" d=\"{}\"/>", place % COLOURS, frame.path(&curve.points));
+    for (place, line) in lines.iter().enumerate() {
+        let _ = writeln!(svg, "<path class=\"line c{}\" d=\"{}\"/>", place % COLOURS, frame.path(&line.points));
     }
     svg.push_str("</svg>\n<p class=\"legend\">");
-    for (place, (member, _)) in lines.iter().enumerate().filter(|(_, (member, _))| !member.is_empty()) {
-        let _ = write!(svg, "<span><i class=\"c{}\"></i>{}</span> ", place % COLOURS, escape(member));
+    for (place, line) in lines.iter().enumerate().filter(|(_, line)| !line.name.is_empty()) {
+        let _ = write!(svg, "<span><i class=\"c{}\"></i>{}</span> ", place % COLOURS, escape(&line.name));
     }
     svg.push_str("</p></figure>\n");
     svg
@@ -78,12 +88,12 @@ impl Frame {
     }
 
     /// A line that is broken where a value is not a number.
-    fn path(&self, points: &[f64]) -> String {
+    fn path(&self, points: &[(f64, f64)]) -> String {
         let mut path = String::new();
         let mut pen = 'M';
-        for (step, &value) in points.iter().enumerate() {
+        for &(step, value) in points {
             if value.is_finite() {
-                let _ = write!(path, "{pen}{:.1} {:.1}", self.x(step as f64), self.y(value));
+                let _ = write!(path, "{pen}{:.1} {:.1}", self.x(step), self.y(value));
                 pen = 'L';
             } else {
                 pen = 'M';

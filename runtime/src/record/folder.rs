@@ -8,7 +8,7 @@ use crate::outcome::RunError;
 
 /// How much a file must survive.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Care {
+pub(crate) enum Care {
     /// On the disk before the call returns.
     Durable,
     /// Handed to the system; its hash is kept elsewhere, so that a loss is noticed.
@@ -16,22 +16,33 @@ pub(super) enum Care {
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, bytes: &[u8], care: Care) -> Result<(), RunError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], care: Care) -> Result<(), RunError> {
     let part = part_name(path);
-    let written = fill(&part, bytes, care).and_then(|()| fs::rename(&part, path));
+    let settled = || match (care, path.parent()) {
+        (Care::Durable, Some(folder)) => settle(folder),
+        _ => Ok(()),
+    };
+    let written = fill(&part, bytes, care).and_then(|()| fs::rename(&part, path)).and_then(|()| settled());
     written.map_err(|cause| {
         let _ = fs::remove_file(&part);
         failed("write", path, &cause)
     })
 }
 
+/// Brings the names of a folder to the disk.
+pub(crate) fn settle(folder: &Path) -> std::io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    // Elsewhere folders cannot be opened, and names are durable by themselves.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
 /// Makes a folder with its parents.
-pub(super) fn make(path: &Path) -> Result<(), RunError> {
+pub(crate) fn make(path: &Path) -> Result<(), RunError> {
     fs::create_dir_all(path).map_err(|cause| failed("make the folder", path, &cause))
 }
 
 /// Removes a file or folder if it is there.
-pub(super) fn remove(path: &Path) -> Result<(), RunError> {
+pub(crate) fn remove(path: &Path) -> Result<(), RunError> {
     let gone = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),
@@ -41,7 +52,7 @@ pub(super) fn remove(path: &Path) -> Result<(), RunError> {
 }
 
 /// What went wrong with which path, for the user.
-pub(super) fn failed(action: &str, path: &Path, cause: &std::io::Error) -> RunError {
+pub(crate) fn failed(action: &str, path: &Path, cause: &std::io::Error) -> RunError {
     let hint = match cause.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             "; free some space and give the same command again: it continues"

@@ -59,12 +59,12 @@ impl Identity {
     }
 
     /// Name and value of each param in the order of the spec.
-    pub(super) fn param_values(&self) -> Vec<(String, ParamValue)> {
+    pub(crate) fn param_values(&self) -> Vec<(String, ParamValue)> {
         self.params.iter().map(|param| (param.name.clone(), param.value.clone())).collect()
     }
 
     /// What differs from the run that wrote `run` (a `run.json`), in words; empty for the same run.
-    pub(super) fn differences(&self, run: &Value) -> Vec<String> {
+    pub(crate) fn differences(&self, run: &Value) -> Vec<String> {
         if run["identity"] == self.hash() {
             return Vec::new();
         }
@@ -92,7 +92,7 @@ impl Identity {
 }
 
 /// Hexadecimal digits of bytes.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::outcome::{Done, RunError};
 /// All that is kept of one image.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(super) struct Entry {
-    /// Number of the data item, and of the image in it.
+    /// Number of the pass, and of the image in it.
     pub place: (usize, usize),
     /// Stem of its file.
     pub stem: String,
@@ -42,7 +42,7 @@ impl Entry {
     pub fn done(&self) -> Done {
         let numbers = |points: &[Option<f32>]| points.iter().map(|point| point.unwrap_or(f32::NAN)).collect();
         Done {
-            data: self.place.0,
+            pass: self.place.0,
             index: self.place.1,
             stem: self.stem.clone(),
             values: self.values.iter().map(|(name, value)| (name.clone(), value.unwrap_or(f64::NAN))).collect(),

@@ -1,18 +1,20 @@
 //! The run directory and the report, made from what a run finds and nothing else.
 //!
-//! While a run goes on, `unfinished/` holds a journal and the pictures so far; masks are final as soon as they exist. At the end,
+//! While a run goes on, `unfinished/` holds a journal and the pictures so far; masks, `checkpoints/`, `pictures/` of training and its
+//! lines of `metrics.jsonl` are final as soon as they exist. At the end,
 //! or when a signal stops the run, `metrics.jsonl`, `grid.png`, `report.html` and, last, `summary.json` are written. No file holds
 //! times or anything else that differs between equal runs, but for `run.json`, which names the number of threads.
 
 mod chart;
-mod folder;
-mod identity;
+pub(crate) mod folder;
+pub(crate) mod identity;
 mod journal;
-mod ordered;
+pub(crate) mod ordered;
 mod pictures;
 mod report;
 mod summary;
 mod table;
+mod training;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::place;
 use crate::outcome::{Done, Found, Outcome, PICTURES, RunError};
+use crate::train::log::Record;
 use folder::{Care, failed};
 pub use identity::{Identity, Text};
 use journal::{Entry, Journal, MaskFile};
@@ -58,13 +61,15 @@ pub struct Recorder {
     journal: Journal,
     /// Whether the folder was made by this run.
     made: bool,
-    /// What an earlier run found, by data item and number of the image.
+    /// What an earlier run found, by pass and number of the image.
     earlier: BTreeMap<(usize, usize), Entry>,
-    /// Lines of `metrics.jsonl` so far, by data item and number of the image.
+    /// Lines of `metrics.jsonl` so far, by pass and number of the image.
     lines: BTreeMap<(usize, usize), String>,
     /// Names of masks that are taken, in lower case: some file systems do not tell cases apart.
     names: BTreeSet<String>,
     pictures: Vec<Picture>,
+    /// What the training said so far.
+    training: Vec<Record>,
 }
 
 /// A strip of the report.
@@ -105,9 +110,15 @@ impl Recorder {
             lines: BTreeMap::new(),
             names: BTreeSet::new(),
             pictures: Vec::new(),
+            training: Vec::new(),
         };
         recorder.take_over(entries);
         Ok(Opened::Ready(Box::new(recorder)))
+    }
+
+    /// What decides the run's results.
+    pub fn identity(&self) -> &Identity {
+        &self.about.identity
     }
 
     /// What an earlier run into this folder found, for the session to keep.
@@ -116,8 +127,8 @@ impl Recorder {
     }
 
     /// Records an image that an earlier run did.
-    pub fn kept(&mut self, data: usize, index: usize) -> Result<(), RunError> {
-        let Some(entry) = self.earlier.remove(&(data, index)) else {
+    pub fn kept(&mut self, pass: usize, index: usize) -> Result<(), RunError> {
+        let Some(entry) = self.earlier.remove(&(pass, index)) else {
             return Err(RunError::Environment(format!("image {index} was to be kept, but {} does not hold it", self.out.display())));
         };
         if entry.mask.is_some()
@@ -133,7 +144,7 @@ impl Recorder {
     /// Records an image: its mask, if it has one, at once and under its final name.
     pub fn found(&mut self, found: &Found) -> Result<(), RunError> {
         let mut entry = Entry {
-            place: (found.data, found.index),
+            place: (found.pass, found.index),
             stem: found.stem.clone(),
             mask: None,
             values: found.values.iter().map(|(name, value)| (name.clone(), value.is_finite().then_some(*value))).collect(),
@@ -156,15 +167,22 @@ impl Recorder {
     /// Writes everything else; gives the path of the report. After a stopped run the journal stays, so that it can be continued.
     pub fn finish(self, outcome: &Outcome) -> Result<PathBuf, RunError> {
         self.journal.sync()?;
-        let metrics: String = self.lines.values().cloned().chain(summary::curve_lines(&outcome.curves)).collect();
+        let metrics: String = std::iter::once(self.training_lines())
+            .chain(self.lines.values().cloned())
+            .chain(summary::curve_lines(&outcome.curves))
+            .collect();
         folder::write(&self.out.join(METRICS), metrics.as_bytes(), Care::Durable)?;
         let strips = self.pictures.iter().filter_map(|one| image::load_from_memory(&one.png).ok()).map(|strip| strip.to_rgba8());
-        let grid = pictures::grid(&strips.collect::<Vec<_>>());
+        let grid = pictures::grid(&strips.collect::<Vec<_>>(), &self.newest_pictures());
         let path = self.out.join(GRID);
         let png = pictures::png(&grid, grid.width(), grid.height(), ExtendedColorType::Rgb8);
         folder::write(&path, &png.map_err(|cause| unwritten(&path, cause))?, Care::Durable)?;
         let report = self.out.join(REPORT);
-        folder::write(&report, report::html(&self.about, outcome, &self.pictures).as_bytes(), Care::Durable)?;
+        folder::write(
+            &report,
+            report::html(&self.about, outcome, &self.pictures, &training::html(&self.out, &self.training)).as_bytes(),
+            Care::Durable,
+        )?;
         let summary = Summary::new(&self.about.identity, outcome);
         folder::write(&self.out.join(SUMMARY), summary.json().as_bytes(), Care::Durable)?;
         if !outcome.stopped {
@@ -176,7 +194,7 @@ impl Recorder {
 
     /// Gives the run up: what was found stays for a later run; a folder in which nothing was found is removed again.
     pub fn abandon(self) -> Result<(), RunError> {
-        if !self.lines.is_empty() || !self.earlier.is_empty() {
+        if !self.lines.is_empty() || !self.earlier.is_empty() || self.out.join(CHECKPOINTS).exists() {
             return self.journal.sync();
         }
         drop(self.journal);
@@ -256,9 +274,11 @@ const MASKS: &str = "masks";
 const GRID: &str = "grid.png";
 const REPORT: &str = "report.html";
 const UNFINISHED: &str = "unfinished";
+const PICTURE_FOLDER: &str = "pictures";
+const CHECKPOINTS: &str = crate::checkpoint::FOLDER;
 
 /// All names of a run directory; the summary first, because it says that the others are whole.
-const OWN: [&str; 7] = [SUMMARY, REPORT, GRID, METRICS, MASKS, UNFINISHED, RUN];
+const OWN: [&str; 9] = [SUMMARY, REPORT, GRID, METRICS, MASKS, PICTURE_FOLDER, CHECKPOINTS, UNFINISHED, RUN];
 
 fn clear(out: &Path) -> Result<(), RunError> {
     OWN.iter().try_for_each(|name| folder::remove(&out.join(name)))

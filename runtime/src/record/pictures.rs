@@ -35,16 +35,18 @@ pub(super) fn strip(photo: &RgbImage, mask: &GrayImage, truth: Option<&GrayImage
     strip
 }
 
-/// Strips on white, in the order of reading; more than four stand in two columns.
-pub(super) fn grid(strips: &[RgbaImage]) -> RgbImage {
+/// Strips on white, in the order of reading; more than four stand in two columns. Below them whole pictures, one under the other.
+pub(super) fn grid(strips: &[RgbaImage], below: &[RgbImage]) -> RgbImage {
     let columns = if strips.len() > 4 { 2 } else { 1 };
     let width = strips.iter().map(RgbaImage::width).max().unwrap_or(TILE);
     let heights = strips.chunks(columns).map(|row| row.iter().map(RgbaImage::height).max().unwrap_or(0));
     let mut tops = vec![MARGIN];
-    for height in heights {
+    for height in heights.chain(below.iter().map(RgbImage::height)) {
         tops.push(tops[tops.len() - 1] + height + MARGIN);
     }
-    let mut grid = RgbImage::from_pixel(columns as u32 * (width + MARGIN) + MARGIN, tops[tops.len() - 1], Rgb([255; 3]));
+    let widest = below.iter().map(|picture| picture.width() + 2 * MARGIN).max().unwrap_or(0);
+    let whole = (columns as u32 * (width + MARGIN) + MARGIN).max(widest);
+    let mut grid = RgbImage::from_pixel(whole, tops[tops.len() - 1], Rgb([255; 3]));
     for (place, strip) in strips.iter().enumerate() {
         let left = (place % columns) as u32 * (width + MARGIN) + MARGIN;
         for (x, y, &Rgba([r, g, b, a])) in strip.enumerate_pixels() {
@@ -52,6 +54,9 @@ pub(super) fn grid(strips: &[RgbaImage]) -> RgbImage {
                 grid.put_pixel(left + x, tops[place / columns] + y, Rgb([r, g, b]));
             }
         }
+    }
+    for (picture, top) in below.iter().zip(&tops[strips.len().div_ceil(columns)..]) {
+        imageops::replace(&mut grid, picture, i64::from(MARGIN), i64::from(*top));
     }
     grid
 }
@@ -156,6 +161,6 @@ mod tests {
 
     #[test]
     fn a_grid_of_nothing_is_still_a_picture() {
-        assert_eq!(grid(&[]).width(), TILE + 2 * MARGIN);
+        assert_eq!(grid(&[], &[]).width(), TILE + 2 * MARGIN);
     }
 }

@@ -13,8 +13,8 @@ use crate::outcome::{Measured, Outcome};
 /// How many notes and how many left-out files are listed; `summary.json` has all.
 const LISTED: usize = 200;
 
-/// The page.
-pub(super) fn html(about: &About, outcome: &Outcome, pictures: &[Picture]) -> String {
+/// The page; `training` is the section about training.
+pub(super) fn html(about: &About, outcome: &Outcome, pictures: &[Picture], training: &str) -> String {
     let mut page = head(about, outcome);
     figures(&mut page, &outcome.measured);
     if !pictures.is_empty() {
@@ -24,6 +24,7 @@ pub(super) fn html(about: &About, outcome: &Outcome, pictures: &[Picture]) -> St
         pictures.iter().for_each(|one| picture(&mut page, one));
         page.push_str("</div>\n");
     }
+    page.push_str(training);
     let charts = chart::charts(&outcome.curves);
     if !charts.is_empty() {
         section(&mut page, "Curves");
@@ -78,7 +79,8 @@ fn head(about: &About, outcome: &Outcome) -> String {
     page
 }
 
-fn section(page: &mut String, title: &str) {
+/// The headline of a section.
+pub(super) fn section(page: &mut String, title: &str) {
     let _ = writeln!(page, "<h2>{title}</h2>");
 }
 

@@ -42,7 +42,7 @@ fn found(index: usize) -> Found {
         })
     };
     Found {
-        data: 0,
+        pass: 0,
         index,
         stem: format!("picture {}", index % 20),
         image: (0..3).flat_map(shade).collect(),
@@ -152,10 +152,10 @@ fn data_that_is_only_evaluated_gets_lines_without_masks() -> Test {
     let home = tempfile::tempdir()?;
     let mut recorder = ready(home.path(), about(32))?;
     recorder.found(&found(0))?;
-    recorder.found(&Found { data: 1, mask: Vec::new(), stem: "other".into(), ..found(0) })?;
+    recorder.found(&Found { pass: 1, mask: Vec::new(), stem: "other".into(), ..found(0) })?;
     drop(recorder);
     let mut recorder = ready(home.path(), about(32))?;
-    assert_eq!(recorder.done().iter().map(|one| (one.data, one.index)).collect::<Vec<_>>(), [(0, 0), (1, 0)]);
+    assert_eq!(recorder.done().iter().map(|one| (one.pass, one.index)).collect::<Vec<_>>(), [(0, 0), (1, 0)]);
     recorder.kept(0, 0)?;
     recorder.kept(1, 0)?;
     recorder.finish(&Outcome { images: 2, ..Outcome::default() })?;

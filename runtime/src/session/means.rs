@@ -1,11 +1,11 @@
 //! Means over the images of a run, in the order of the data and in f64, so that they do not depend on threads or on a stop.
 
+use segc_lang::spec::Eval;
+
 use crate::outcome::{Curve, Measured};
 
-use super::programs::Programs;
-
 /// Sums of what is averaged.
-pub(super) struct Means {
+pub(crate) struct Means {
     evals: Vec<(String, Vec<String>)>,
     values: Vec<(String, f64, usize)>,
     curves: Vec<(String, Vec<f64>, usize)>,
@@ -13,8 +13,10 @@ pub(super) struct Means {
 }
 
 impl Means {
-    pub fn new(programs: &Programs) -> Means {
-        Means { evals: programs.measured.clone(), values: Vec::new(), curves: Vec::new(), images: 0 }
+    /// The means of evaluations.
+    pub fn new(evals: &[&Eval]) -> Means {
+        let names = |eval: &&Eval| (eval.name.clone(), eval.values.iter().map(|(value, _)| value.clone()).collect());
+        Means { evals: evals.iter().map(names).collect(), values: Vec::new(), curves: Vec::new(), images: 0 }
     }
 
     /// Adds one image. Figures that are not finite (an overlap of two empty masks) are left out of their mean.
@@ -37,10 +39,12 @@ impl Means {
         }
     }
 
+    /// How many images were added.
     pub fn images(&self) -> usize {
         self.images
     }
 
+    /// The means, and the curves of solves.
     pub fn finish(self) -> (Vec<Measured>, Vec<Curve>) {
         let mean = |eval: &str, value: &String| {
             let full = full_name(eval, value);

@@ -1,23 +1,29 @@
-//! Runs a spec: every sample through its per-image optimisations, outputs and evaluations, on several threads, reported in the order of
-//! the data. Nothing here knows a method.
+//! Runs a spec whose models are settled: every sample through its per-image optimisations, outputs and evaluations, on several threads,
+//! reported in the order of the data. The same serves what training phases show, measure and decide. Nothing here knows a method.
 
+pub(crate) mod collect;
+mod in_order;
 mod means;
+mod models;
+mod pass;
 mod programs;
 mod sample;
-mod watch;
+pub(crate) mod task;
+pub(crate) mod watch;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, OnceLock};
 
-use segc_lang::spec::{Over, Part, Pictures, Spec};
+use segc_lang::spec::{Data, Over, Part, Pictures, Spec};
 
 use crate::data::{self, DataSet};
-use crate::execute::{Cpu, Device, Reference};
-use crate::outcome::{Done, Found, Measured, Observer, Outcome, RunError};
-use means::Means;
-use programs::Programs;
-use sample::Worker;
+use crate::execute::{Compiler, Cpu, Device, Reference};
+use crate::outcome::{Done, Measured, Observer, Outcome, RunError};
+use crate::train::Time;
+use crate::train::state::State;
+pub(crate) use means::Means;
+pub(crate) use models::Models;
+pub(crate) use pass::Settled;
+pub(crate) use programs::Programs;
 
 /// How a spec is run.
 #[derive(Clone, Debug)]
@@ -30,8 +36,8 @@ pub struct Options {
     pub on: On,
     /// Whether kernels are fused.
     pub fused: bool,
-    /// Whether ops are looked after for NaN and infinities: in every so many steps of a solve, counted over all images, and in what is
-    /// computed once for every so many images.
+    /// Whether ops are looked after for NaN and infinities: in every so many steps of a solve, counted over all images, in what is
+    /// computed once for every so many images, and in every so many steps of training.
     pub check_nan: Option<std::num::NonZeroUsize>,
     /// What an earlier run already found.
     pub done: Vec<Done>,
@@ -60,40 +66,45 @@ impl On {
             On::Dfdx => &crate::execute::Dfdx,
         }
     }
+
+    /// The executor whose kernels are shared by so many threads, where it can share them.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn shared_by(self, threads: usize) -> Result<Box<dyn Device>, RunError> {
+        Ok(match self {
+            On::Cpu => Box::new(Cpu::new(threads).map_err(RunError::Environment)?),
+            On::Reference => Box::new(Reference),
+            #[cfg(feature = "dfdx")]
+            On::Dfdx => Box::new(crate::execute::Dfdx),
+        })
+    }
 }
 
-/// A run over one data item.
-struct Job<'a> {
-    spec: &'a Spec,
-    number: usize,
-    part: Part,
-    set: &'a dyn DataSet,
-    programs: &'a Programs,
-    /// Pictures are kept of the first so many images.
-    pictures: usize,
-    /// What an earlier run found, by the number of the sample.
-    done: HashMap<usize, &'a Done>,
-}
-
-/// Runs a spec. Errors: unusable data, what no executor runs yet, failing disks.
-pub fn run(spec: &Spec, options: &Options, observer: &mut dyn Observer) -> Result<Outcome, RunError> {
+/// Runs a spec with the models of a state. Errors: unusable data, what no executor runs yet, failing disks.
+pub fn run(spec: &Spec, options: &Options, state: &State, observer: &mut dyn Observer) -> Result<Outcome, RunError> {
     if let Some(pending) = spec.pending.first() {
         return Err(RunError::Usage(format!("{} cannot be executed yet", pending.what)));
     }
     let mut outcome = Outcome::default();
-    let sets = spec.data.iter().map(|data| data::open(data, options.seed)).collect::<Result<Vec<_>, _>>()?;
-    for (number, set) in sets.iter().enumerate() {
+    let open = |item: &Data| match item.source {
+        // What evaluations may read is there before a run.
+        Pictures::Collected { .. } => Ok(None),
+        _ => data::open(item, options.seed).map(|set| Some(Arc::<dyn DataSet>::from(set))),
+    };
+    let sets = spec.data.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    for set in sets.iter().flatten() {
         outcome.skipped.extend(set.skipped().iter().map(|s| (s.file.display().to_string(), s.why.clone())));
-        let part = part(spec, number);
-        let programs = Programs::new(spec, number, set.as_ref(), options, &sets)?;
-        if programs.is_empty() {
-            outcome.measured.extend(programs.skipped.iter().cloned());
-            continue;
+    }
+    let time = Time { elapsed: state.elapsed, ..Time::of(options.seed, spec.phases.len(), 0, 0) };
+    let models = Models::new(spec, state, time);
+    let settled = Settled { spec, sets: &sets, models, threads: options.threads, check_nan: options.check_nan };
+    let mut compiler = compiler(options)?;
+    for (number, task) in task::tasks(spec, &settled).iter().enumerate() {
+        outcome.measured.extend(task.skipped.iter().cloned());
+        if !task.is_empty() {
+            task.run(number, &settled, options, &mut compiler, observer, &mut outcome)?;
         }
-        let pictures = crate::outcome::PICTURES;
-        let done = options.done.iter().filter(|done| done.data == number).map(|done| (done.index, done)).collect();
-        let job = Job { spec, number, part, set: set.as_ref(), programs: &programs, pictures, done };
-        job.run(options, observer, &mut outcome)?;
         if outcome.stopped {
             break;
         }
@@ -102,136 +113,20 @@ pub fn run(spec: &Spec, options: &Options, observer: &mut dyn Observer) -> Resul
     Ok(outcome)
 }
 
-/// The part of a data item that outputs and evaluations see: that of its evaluations.
-fn part(spec: &Spec, number: usize) -> Part {
-    let named = spec.evals.iter().find_map(|eval| match eval.over {
-        Over::Data(data, part) if data == number && part != Part::Whole => Some(part),
-        _ => None,
-    });
-    match (&spec.data[number].source, named) {
-        (_, Some(part)) => part,
-        (Pictures::Scenes { .. } | Pictures::Digits { .. }, None) => Part::Test,
-        (Pictures::Folder { .. } | Pictures::Collected { .. }, None) => Part::Whole,
+/// A compiler for programs of one sample, of which several run side by side.
+pub(crate) fn compiler(options: &Options) -> Result<Compiler, RunError> {
+    Ok(Compiler::new(options.on.shared_by(1)?, options.fused, options.check_nan.is_some()))
+}
+
+/// What a bare name means: one part.
+pub(crate) fn resolved(spec: &Spec, over: Over) -> Over {
+    match over {
+        Over::Data(data, Part::Whole) => Over::Data(data, pass::part(spec, data)),
+        other => other,
     }
 }
 
 /// Evaluations in the order of the spec.
 fn order(spec: &Spec, measured: &mut [Measured]) {
     measured.sort_by_key(|m| spec.evals.iter().position(|eval| eval.name == m.name));
-}
-
-enum Message {
-    Found(Box<Found>),
-    Kept(Box<Done>),
-    Skipped(usize, String, String),
-    Failed(RunError),
-}
-
-impl Message {
-    fn index(&self) -> usize {
-        match self {
-            Message::Found(found) => found.index,
-            Message::Kept(done) => done.index,
-            Message::Skipped(index, ..) => *index,
-            Message::Failed(_) => usize::MAX,
-        }
-    }
-}
-
-impl Job<'_> {
-    fn run(&self, options: &Options, observer: &mut dyn Observer, outcome: &mut Outcome) -> Result<(), RunError> {
-        let total = self.set.len(self.part);
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let mut means = Means::new(self.programs);
-        let result = std::thread::scope(|scope| {
-            // Bounded, so that finished samples do not pile up behind a slow one.
-            let (sender, receiver) = mpsc::sync_channel(2 * options.threads.max(1));
-            for _ in 0..options.threads.max(1) {
-                let (sender, next, stop) = (sender.clone(), &next, &stop);
-                scope.spawn(move || self.work(next, stop, total, &sender));
-            }
-            drop(sender);
-            let result = self.collect(receiver, total, observer, outcome, &mut means, &stop);
-            stop.store(true, Ordering::Relaxed);
-            result
-        });
-        outcome.stopped = result? < total;
-        outcome.images += means.images();
-        let (measured, curves) = means.finish();
-        outcome.measured.extend(measured);
-        outcome.measured.extend(self.programs.skipped.iter().cloned());
-        outcome.curves.extend(curves);
-        Ok(())
-    }
-
-    fn work(&self, next: &AtomicUsize, stop: &AtomicBool, total: usize, sender: &mpsc::SyncSender<Message>) {
-        let mut worker = Worker::new(self.programs);
-        while !stop.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= total || sender.send(self.one(&mut worker, index)).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn one(&self, worker: &mut Worker, index: usize) -> Message {
-        let sample = match self.set.sample(self.part, index) {
-            Ok(sample) => sample,
-            Err(skipped) => return Message::Skipped(index, skipped.file.display().to_string(), skipped.why),
-        };
-        if let Some(done) = self.done.get(&index).filter(|done| done.stem == sample.stem) {
-            return Message::Kept(Box::new((*done).clone()));
-        }
-        let photo = (index < self.pictures).then(|| self.set.photo(self.part, index).ok()).flatten();
-        match worker.run(self.spec, self.number, index, sample, photo) {
-            Ok(found) => Message::Found(Box::new(found)),
-            Err(error) => Message::Failed(error),
-        }
-    }
-
-    /// Takes results as they come and passes them on in order; gives how many samples were dealt with.
-    fn collect(
-        &self,
-        receiver: mpsc::Receiver<Message>,
-        total: usize,
-        observer: &mut dyn Observer,
-        outcome: &mut Outcome,
-        means: &mut Means,
-        stop: &AtomicBool,
-    ) -> Result<usize, RunError> {
-        let mut waiting = std::collections::BTreeMap::new();
-        let mut expected = 0;
-        for message in receiver {
-            if let Message::Failed(error) = message {
-                stop.store(true, Ordering::Relaxed);
-                return Err(error);
-            }
-            waiting.insert(message.index(), message);
-            while let Some(message) = waiting.remove(&expected) {
-                expected += 1;
-                let noted = |outcome: &mut Outcome, stem: &str, notes: &[String]| {
-                    outcome.notes.extend(notes.iter().map(|note| (stem.to_owned(), note.clone())));
-                };
-                match message {
-                    Message::Found(found) => {
-                        means.add(&found.values, &found.curves);
-                        noted(outcome, &found.stem, &found.notes);
-                        observer.found(*found)?;
-                    }
-                    Message::Kept(done) => {
-                        means.add(&done.values, &done.curves);
-                        noted(outcome, &done.stem, &done.notes);
-                        observer.kept(done.data, done.index)?;
-                    }
-                    Message::Skipped(_, file, why) => outcome.skipped.push((file, why)),
-                    Message::Failed(_) => {}
-                }
-                observer.progress(expected, total);
-            }
-            if observer.stop() {
-                stop.store(true, Ordering::Relaxed);
-            }
-        }
-        Ok(expected)
-    }
 }

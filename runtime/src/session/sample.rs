@@ -1,25 +1,46 @@
-//! One sample: its solves member by member, then output and evaluations.
+//! One sample: its solves member by member, then the terms that were asked for.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
-use segc_compiler::build::Leaf;
-use segc_lang::spec::{Spec, Step, TermId};
+use segc_compiler::Leaf;
+use segc_lang::spec::TermId;
 
-use super::programs::{Member, Programs, field};
+use super::models::Models;
+use super::programs::{Member, Programs};
 use super::watch;
 use crate::data::Sample;
 use crate::execute::{Executable, Scratch};
-use crate::outcome::{Found, RunError};
+use crate::outcome::RunError;
 
 /// How many earlier states are remembered to notice that a solve goes in a circle.
 const MEMORY: usize = 4;
 
 /// A thread with its memory.
-pub(super) struct Worker<'a> {
+pub(crate) struct Worker<'a> {
     programs: &'a Programs,
+    around: Around<'a>,
     members: Vec<[Scratch; 3]>,
     last: Scratch,
+}
+
+/// What all samples share.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub models: &'a Models<'a>,
+    pub averages: &'a HashMap<TermId, Vec<f32>>,
+    /// See [`super::Options::check_nan`].
+    pub check_nan: Option<NonZeroUsize>,
+}
+
+/// What was computed for one sample.
+pub(crate) struct Computed {
+    /// The terms in their order.
+    pub values: Vec<Vec<f32>>,
+    /// The watched scalars of solves before each step.
+    pub curves: Vec<(String, Vec<f32>)>,
+    /// What happened.
+    pub notes: Vec<String>,
 }
 
 /// What a solve's member came to.
@@ -32,35 +53,27 @@ struct Solved {
     note: Option<String>,
 }
 
-/// What programs read: fields of the sample, results of solves, means.
+/// What programs read: fields of the samples, results of solves, and what all samples share.
 struct Values<'a> {
-    data: usize,
-    sample: &'a Sample,
-    solved: HashMap<TermId, Vec<f32>>,
-    averages: &'a HashMap<TermId, Vec<f32>>,
-    check_nan: Option<NonZeroUsize>,
-    /// Number of the sample in the data.
+    samples: &'a [(usize, Sample)],
+    /// The number of the sample, as draws are keyed by it.
+    number: [f32; 2],
     index: usize,
+    solved: HashMap<TermId, Vec<f32>>,
+    around: Around<'a>,
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(programs: &'a Programs) -> Worker<'a> {
+    pub fn new(programs: &'a Programs, around: Around<'a>) -> Worker<'a> {
         let scratches = |member: &Member| [member.first.scratch(), member.step.scratch(), member.readout.scratch()];
-        let last = programs.last.as_ref().map(|last| last.scratch()).unwrap_or_default();
-        Worker { programs, members: programs.members.iter().map(scratches).collect(), last }
+        Worker { programs, around, members: programs.members.iter().map(scratches).collect(), last: programs.last.scratch() }
     }
 
-    pub fn run(
-        &mut self,
-        spec: &Spec,
-        data: usize,
-        index: usize,
-        sample: Sample,
-        photo: Option<image::RgbImage>,
-    ) -> Result<Found, RunError> {
+    /// Computes sample `index`; `samples` are those of the data items that the programs read.
+    pub fn run(&mut self, index: usize, samples: &[(usize, Sample)]) -> Result<Computed, RunError> {
         let programs = self.programs;
-        let mut values =
-            Values { data, sample: &sample, solved: HashMap::new(), averages: &programs.averages, check_nan: programs.check_nan, index };
+        let number = [(index & 0xffff) as f32, (index >> 16) as f32];
+        let mut values = Values { samples, number, index, solved: HashMap::new(), around: self.around };
         let (mut notes, mut curves) = (Vec::new(), Vec::new());
         for (member, scratch) in programs.members.iter().zip(&mut self.members) {
             let mut solved = values.solve(member, scratch)?;
@@ -74,26 +87,16 @@ impl<'a> Worker<'a> {
             notes.extend(solved.note);
             curves.extend(member.watched.iter().map(|name| format!("{}.{name}", member.name)).zip(solved.curves));
         }
-        if let Some(last) = &programs.last {
-            values.bind_and_run(last.as_ref(), &[], &mut self.last, None)?;
-        }
-        let size = spec.data[data].size;
-        let figures = &self.last.outputs[usize::from(programs.has_output)..];
-        let named = programs.names.iter().cloned().zip(figures.iter().map(|figure| f64::from(figure[0]))).collect();
-        let mask = if programs.has_output { self.last.outputs[0].clone() } else { Vec::new() };
-        let Sample { stem, mut fields, frame } = sample;
-        let (image, label) = (fields.remove("image").unwrap_or_default(), fields.remove("label"));
-        Ok(Found { data, index, stem, mask, size, frame, photo, image, range: range(spec, data), label, values: named, curves, notes })
+        values.bind_and_run(programs.last.as_ref(), &[], &mut self.last, None)?;
+        Ok(Computed { values: self.last.outputs.clone(), curves, notes })
     }
 }
 
-/// The range that a pipeline gives to images.
-fn range(spec: &Spec, data: usize) -> (f32, f32) {
-    let last = spec.data[data].steps.iter().rev().find_map(|step| match step {
-        Step::Range { low, high } => Some((*low as f32, *high as f32)),
-        _ => None,
-    });
-    last.unwrap_or((0.0, 1.0))
+fn unknown(leaf: &Leaf) -> RunError {
+    match leaf {
+        Leaf::Field(_, name) => RunError::Data(format!("a sample has no `{name}`; for ground truth give `labels`, a folder of masks")),
+        other => RunError::Usage(format!("{other:?} is not known where it is read")),
+    }
 }
 
 fn went_wrong(member: &Member, round: usize) -> String {
@@ -119,19 +122,32 @@ impl Values<'_> {
         for (leaf, _) in &program.program().inputs {
             let value = match leaf {
                 Leaf::State(number) => states.get(*number).map(Vec::as_slice),
-                Leaf::Solved(id) => self.solved.get(id).map(Vec::as_slice),
-                Leaf::Average(id) => self.averages.get(id).map(Vec::as_slice),
-                Leaf::Field(..) => field(leaf, self.data, self.sample),
-                Leaf::Weight(_) | Leaf::Averaged(_) | Leaf::Buffer(_) | Leaf::Clock | Leaf::Samples | Leaf::Elapsed(_) => None,
+                other => self.value(other),
             };
-            inputs.push(value.ok_or_else(|| RunError::Usage(format!("{leaf:?} is not known where it is read")))?);
+            inputs.push(value.ok_or_else(|| unknown(leaf))?);
         }
         let number = round.map_or(self.index, |(member, step)| self.index * member.rounds + step);
-        let look = self.check_nan.is_some_and(|every| number.is_multiple_of(every.get()));
+        let look = self.around.check_nan.is_some_and(|every| number.is_multiple_of(every.get()));
         watch::run(program, &inputs, scratch, look, || {
             let step = round.map_or_else(String::new, |(member, step)| format!(", step {step} of {}", member.name));
-            format!("image {}{step}", self.sample.stem)
+            match self.samples.first() {
+                Some((_, sample)) => format!("image {}{step}", sample.stem),
+                None => format!("sample {}{step}", self.index),
+            }
         })
+    }
+
+    fn value(&self, leaf: &Leaf) -> Option<&[f32]> {
+        match leaf {
+            Leaf::Solved(id) => self.solved.get(id).map(Vec::as_slice),
+            Leaf::Average(id) => self.around.averages.get(id).map(Vec::as_slice),
+            Leaf::Field(data, name) => {
+                let (_, sample) = self.samples.iter().find(|(number, _)| number == data)?;
+                sample.fields.get(name).map(Vec::as_slice)
+            }
+            Leaf::Samples => Some(&self.number),
+            shared => self.around.models.value(shared),
+        }
     }
 
     /// Steps until the rounds are over, a state is invalid, or the states repeat: a step is a pure function of sample and states, so

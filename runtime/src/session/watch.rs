@@ -1,42 +1,13 @@
 //! What `--check-nan` does and says: the op that made numbers which are none, its place in the spec, and what it read.
 
-use segc_compiler::Program;
 use segc_lang::fault::{Fault, Severity};
 use segc_lang::source::Span;
 
 use crate::execute::{Executable, Finding, Scratch, Statistics};
 use crate::outcome::RunError;
 
-/// A program that is looked after: it runs fused, and is checked op by op, since a fused kernel keeps most of its values to itself. Both
-/// give the same bits.
-pub(super) struct Watched {
-    pub fused: Box<dyn Executable>,
-    pub single: Box<dyn Executable>,
-}
-
-impl Executable for Watched {
-    fn program(&self) -> &Program {
-        self.fused.program()
-    }
-
-    fn scratch(&self) -> Scratch {
-        self.fused.scratch()
-    }
-
-    fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
-        self.fused.run(inputs, scratch)
-    }
-
-    fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
-        let mut own = self.single.scratch();
-        let finding = self.single.check(inputs, &mut own)?;
-        scratch.outputs = own.outputs;
-        Ok(finding)
-    }
-}
-
 /// Runs a program, looked after or not. `at` says where in the run this is: image and step.
-pub(super) fn run(
+pub(crate) fn run(
     program: &dyn Executable,
     inputs: &[&[f32]],
     scratch: &mut Scratch,

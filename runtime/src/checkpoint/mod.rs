@@ -1,0 +1,117 @@
+//! States of training on the disk: `checkpoints/<step>.safetensors` with the steps of the run, and `last.safetensors`, the newest.
+//!
+//! Every file is written whole under another name, brought to the disk, and renamed. A file that is not exactly what was written, or
+//! that belongs to another run, is refused.
+
+mod format;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::outcome::RunError;
+use crate::record::Identity;
+use crate::record::folder::{self, Care, failed};
+use crate::train::state::State;
+
+/// The checkpoints of a run directory.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    folder: PathBuf,
+    identity: Identity,
+    /// So many of the newest stay.
+    keep: usize,
+}
+
+/// Name of the folder in a run directory.
+pub const FOLDER: &str = "checkpoints";
+const LAST: &str = "last.safetensors";
+const ENDING: &str = ".safetensors";
+
+impl Checkpoints {
+    /// The checkpoints of the run directory `out`; the newest `keep` stay, at least one.
+    pub fn of(out: &Path, identity: Identity, keep: usize) -> Checkpoints {
+        Checkpoints { folder: out.join(FOLDER), identity, keep: keep.max(1) }
+    }
+
+    /// Saves a state, durably, and removes the oldest checkpoints.
+    ///
+    /// # Errors
+    /// [`RunError::Environment`] if the disk fails.
+    pub fn save(&self, state: &State) -> Result<(), RunError> {
+        folder::make(&self.folder)?;
+        let path = self.folder.join(format!("{:08}{ENDING}", state.place.total));
+        let bytes = format::encode(state, &self.identity).map_err(RunError::Environment)?;
+        folder::write(&path, &bytes, Care::Durable)?;
+        self.link(&path, &bytes)?;
+        let mut all = self.numbered()?;
+        all.truncate(all.len().saturating_sub(self.keep));
+        all.iter().try_for_each(|(_, path)| folder::remove(path))
+    }
+
+    /// Gives the newest checkpoint its second name. Where the disk cannot share a file it is written twice.
+    fn link(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+        let (last, part) = (self.folder.join(LAST), self.folder.join(format!(".{LAST}.part")));
+        folder::remove(&part)?;
+        if fs::hard_link(path, &part).is_err() {
+            return folder::write(&last, bytes, Care::Durable);
+        }
+        fs::rename(&part, &last).map_err(|cause| failed("write", &last, &cause))?;
+        folder::settle(&self.folder).map_err(|cause| failed("write", &last, &cause))
+    }
+
+    /// The newest state; none where nothing was saved.
+    ///
+    /// # Errors
+    /// [`RunError::Checkpoint`] if the file is damaged, with the newest one that is whole, or if it belongs to another run, with the
+    /// differences.
+    pub fn load(&self) -> Result<Option<State>, RunError> {
+        let last = self.folder.join(LAST);
+        let path = if last.exists() { Some(last) } else { self.numbered()?.pop().map(|(_, path)| path) };
+        let Some(path) = path else { return Ok(None) };
+        let bytes = fs::read(&path).map_err(|cause| failed("read", &path, &cause))?;
+        match format::decode(&bytes) {
+            Ok(read) => self.own(read, &path).map(Some),
+            Err(why) => Err(RunError::Checkpoint(format!("{} is damaged: {why}. {}", path.display(), self.way_out(&path)?))),
+        }
+    }
+
+    /// Refuses the state of another run.
+    fn own(&self, read: format::Read, path: &Path) -> Result<State, RunError> {
+        let differences = self.identity.differences(&read.about);
+        if differences.is_empty() {
+            return Ok(read.state);
+        }
+        let why = format!("{} belongs to another run: {}", path.display(), differences.join("; "));
+        Err(RunError::Checkpoint(format!("{why}. Choose another folder with --out DIR, or begin anew with --overwrite.")))
+    }
+
+    /// What to do about a damaged checkpoint.
+    fn way_out(&self, damaged: &Path) -> Result<String, RunError> {
+        let mut others = self.numbered()?;
+        others.retain(|(_, path)| path != damaged);
+        let whole = |path: &Path| fs::read(path).is_ok_and(|bytes| format::decode(&bytes).is_ok());
+        Ok(match others.iter().rev().find(|(_, path)| whole(path)) {
+            Some((step, path)) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                format!("{name} beside it is whole: copy it over {LAST} to continue from step {step}, or begin anew with --overwrite.")
+            }
+            None => "No other checkpoint beside it is whole; --overwrite begins anew.".into(),
+        })
+    }
+
+    /// Checkpoints with the steps of the run, oldest first.
+    fn numbered(&self) -> Result<Vec<(u64, PathBuf)>, RunError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(failed("read", &self.folder, &cause)),
+        };
+        let step = |path: &Path| path.file_name()?.to_str()?.strip_suffix(ENDING)?.parse().ok();
+        let mut all: Vec<(u64, PathBuf)> = entries.flatten().filter_map(|entry| Some((step(&entry.path())?, entry.path()))).collect();
+        all.sort();
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Terms of a spec to programs that are ready to run; equal programs are compiled once.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use segc_compiler::{Graph, Program, Request};
+use segc_lang::fault::Fault;
+use segc_lang::spec::{Spec, TermId};
+use sha2::{Digest, Sha256};
+
+use super::{Device, Executable, Finding, Scratch};
+use crate::outcome::RunError;
+
+/// Compiles for one device and remembers what it compiled.
+pub struct Compiler {
+    device: Box<dyn Device>,
+    fused: bool,
+    /// Whether programs can be searched for NaN op by op ([`Executable::check`]).
+    searched: bool,
+    known: HashMap<Vec<u8>, Arc<dyn Executable>>,
+}
+
+impl Compiler {
+    /// A compiler that knows nothing yet.
+    pub fn new(device: Box<dyn Device>, fused: bool, searched: bool) -> Compiler {
+        Compiler { device, fused, searched, known: HashMap::new() }
+    }
+
+    /// A program of named terms. Errors: what no executor runs, with its place.
+    pub fn compile(&mut self, spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Arc<dyn Executable>, RunError> {
+        let forward = segc_compiler::build(spec, roots, request).map_err(refused)?;
+        let key = key(&forward);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(known.clone());
+        }
+        let ready: Arc<dyn Executable> = match self.searched {
+            false => self.device.prepare(segc_compiler::plan::finish(forward, self.fused))?.into(),
+            true => {
+                let fused = self.device.prepare(segc_compiler::plan::finish(forward.clone(), self.fused))?;
+                Arc::new(Searched { fused, single: self.device.prepare(segc_compiler::plan::finish(forward, false))? })
+            }
+        };
+        self.known.insert(key, ready.clone());
+        Ok(ready)
+    }
+
+    /// The program of the same terms that computes op by op, to find where numbers go wrong. It is not remembered.
+    pub fn single(&self, spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Box<dyn Executable>, RunError> {
+        let program = segc_compiler::compile(spec, roots, request, false).map_err(refused)?;
+        self.device.prepare(program)
+    }
+}
+
+fn refused(fault: Fault) -> RunError {
+    RunError::Spec(Box::new(fault))
+}
+
+/// What tells graphs apart: all but the places in the source.
+fn key(graph: &Graph) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    let mut text = String::new();
+    for id in graph.ids() {
+        text.clear();
+        // Writing into a text does not fail.
+        let _ = write!(text, "{:?} {:?};", graph.node(id).op, graph.operands(id));
+        hash.update(&text);
+    }
+    hash.update(format!("{:?} {:?}", graph.leaves, graph.outputs));
+    hash.finalize().to_vec()
+}
+
+/// A program that can be searched: it runs fused, and is checked op by op, since a fused kernel keeps most of its values to itself. Both
+/// give the same bits.
+struct Searched {
+    fused: Box<dyn Executable>,
+    single: Box<dyn Executable>,
+}
+
+impl Executable for Searched {
+    fn program(&self) -> &Program {
+        self.fused.program()
+    }
+
+    fn scratch(&self) -> Scratch {
+        self.fused.scratch()
+    }
+
+    fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
+        self.fused.run(inputs, scratch)
+    }
+
+    fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
+        let mut own = self.single.scratch();
+        let finding = self.single.check(inputs, &mut own)?;
+        scratch.outputs = own.outputs;
+        Ok(finding)
+    }
+}

@@ -1,0 +1,218 @@
+//! A program of a training phase with what it reads and where its results go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use segc_compiler::{Leaf, Request};
+use segc_lang::spec::{Average, Spec, TermId, Unit, Update};
+
+use super::clock::Time;
+use super::state::{Kind, State, belongs};
+use crate::data::Batch;
+use crate::execute::{Compiler, Executable, Scratch};
+use crate::outcome::RunError;
+
+/// The batches of a turn by data item.
+pub(super) type Batches = BTreeMap<String, Batch>;
+
+/// A compiled update or moving average.
+pub(super) struct TrainProgram {
+    /// What it computes, for messages: the name of the loss.
+    pub name: String,
+    roots: Vec<(String, TermId)>,
+    request: Request,
+    ready: Arc<dyn Executable>,
+    scratch: Scratch,
+    inputs: Vec<Source>,
+    /// For each output the tensor that it replaces; the loss replaces none.
+    targets: Vec<Option<usize>>,
+    /// Data items that it reads, in the order of its inputs.
+    pub reads: Vec<String>,
+}
+
+/// Where an input comes from.
+enum Source {
+    Tensor(usize),
+    Field { data: String, field: String },
+    Clock,
+    Places,
+    Elapsed(Unit),
+}
+
+/// What a run of a program reads beside the state.
+pub(super) struct Around<'a> {
+    pub batches: &'a Batches,
+    pub time: &'a Time,
+    /// The place of each sample in the batch, as [`Leaf::Samples`] says.
+    pub places: &'a [f32],
+}
+
+impl TrainProgram {
+    /// The program of an update; none where the update has no terms. Models that train are bound to their weights, others to their
+    /// averages where they have some.
+    pub fn update(
+        spec: &Spec,
+        update: &Update,
+        trained: &[String],
+        batch: usize,
+        state: &State,
+        compiler: &mut Compiler,
+    ) -> Result<Option<TrainProgram>, RunError> {
+        let Some(terms) = &update.terms else { return Ok(None) };
+        let weight = |(number, term): &(usize, TermId)| (format!("weight.{}", spec.weights[*number].path), *term);
+        let roots = std::iter::once(("loss".to_owned(), terms.loss)).chain(terms.weights.iter().map(weight)).collect();
+        let request = Request { batch: Some(batch), states: true };
+        let live = |path: &str| belongs(path, trained);
+        TrainProgram::new(&update.loss, spec, roots, request, &live, state, compiler).map(Some)
+    }
+
+    /// The program of moving averages, over the weights themselves; none where there are none.
+    pub fn average(
+        spec: &Spec,
+        average: &Average,
+        batch: usize,
+        state: &State,
+        compiler: &mut Compiler,
+    ) -> Result<Option<TrainProgram>, RunError> {
+        if average.weights.is_empty() {
+            return Ok(None);
+        }
+        let roots = average.weights.iter().map(|(number, term)| (format!("average.{}", spec.weights[*number].path), *term)).collect();
+        let request = Request { batch: Some(batch), states: false };
+        TrainProgram::new("ema", spec, roots, request, &|_| true, state, compiler).map(Some)
+    }
+
+    fn new(
+        name: &str,
+        spec: &Spec,
+        roots: Vec<(String, TermId)>,
+        request: Request,
+        live: &dyn Fn(&str) -> bool,
+        state: &State,
+        compiler: &mut Compiler,
+    ) -> Result<TrainProgram, RunError> {
+        let ready = compiler.compile(spec, &roots, &request)?;
+        let program = ready.program();
+        let inputs = program.inputs.iter().map(|(leaf, _)| source(leaf, spec, live, state)).collect::<Result<Vec<_>, _>>()?;
+        let targets = program.outputs.iter().map(|(name, ..)| target(name, state)).collect::<Result<Vec<_>, _>>()?;
+        let mut reads: Vec<String> = Vec::new();
+        for input in &inputs {
+            if let Source::Field { data, .. } = input
+                && !reads.contains(data)
+            {
+                reads.push(data.clone());
+            }
+        }
+        Ok(TrainProgram { name: name.to_owned(), scratch: ready.scratch(), roots, request, ready, inputs, targets, reads })
+    }
+
+    /// Runs it and puts its results into the state; gives the loss, where it has one. `look`: op by op, as `--check-nan` does. Where a
+    /// result is not finite the state stays as it was, and the place in the spec that made it so is searched.
+    pub fn run(
+        &mut self,
+        state: &mut State,
+        around: &Around,
+        look: bool,
+        compiler: &Compiler,
+        spec: &Spec,
+        at: &dyn Fn() -> String,
+    ) -> Result<Option<f32>, RunError> {
+        let inputs = self.inputs.iter().map(|source| source.bound(state, around)).collect::<Option<Vec<_>>>();
+        let inputs = inputs.ok_or_else(|| RunError::Usage(format!("{}: a field of the data is missing; are `labels` given?", at())))?;
+        crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, look, at)?;
+        if !self.scratch.outputs.iter().all(|output| finite(output)) {
+            return Err(self.search(&inputs, compiler, spec, at));
+        }
+        let mut loss = None;
+        for (output, target) in self.scratch.outputs.iter_mut().zip(&self.targets) {
+            match target {
+                Some(number) => state.swap(*number, output),
+                None => loss = output.first().copied(),
+            }
+        }
+        Ok(loss)
+    }
+
+    /// Runs op by op to find what made numbers that are not finite.
+    fn search(&self, inputs: &[&[f32]], compiler: &Compiler, spec: &Spec, at: &dyn Fn() -> String) -> RunError {
+        let single = match compiler.single(spec, &self.roots, &self.request) {
+            Ok(single) => single,
+            Err(error) => return error,
+        };
+        let mut scratch = single.scratch();
+        let outputs = self.ready.program().outputs.iter().zip(&self.scratch.outputs);
+        let wrong = outputs.filter(|(_, values)| !finite(values)).map(|((name, ..), _)| name.as_str()).next().unwrap_or("loss");
+        match crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, at) {
+            Err(error) => error,
+            Ok(()) => RunError::Numeric(format!("`{wrong}` is not finite: {}", at())),
+        }
+    }
+}
+
+fn finite(values: &[f32]) -> bool {
+    // A sum of squares may overflow where no element is infinite; a sum of zeros times the elements may not.
+    let mut lanes = [0.0f32; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f32 = chunks.remainder().iter().map(|x| x * 0.0).sum();
+    chunks.for_each(|chunk| lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x * 0.0));
+    lanes.iter().sum::<f32>() + rest == 0.0
+}
+
+fn source(leaf: &Leaf, spec: &Spec, live: &dyn Fn(&str) -> bool, state: &State) -> Result<Source, RunError> {
+    let tensor = |number: Option<usize>, path: &str| {
+        number.map(Source::Tensor).ok_or_else(|| RunError::Environment(format!("`{path}` has no value where training reads it")))
+    };
+    match leaf {
+        Leaf::Weight(number) => {
+            let path = &spec.weights[*number].path;
+            tensor(if live(path) { state.number(Kind::Weight, path) } else { state.settled(path) }, path)
+        }
+        Leaf::Averaged(number) => tensor(state.number(Kind::Average, &spec.weights[*number].path), &spec.weights[*number].path),
+        Leaf::Buffer(number) => tensor(state.number(Kind::Buffer, &spec.buffers[*number].path), &spec.buffers[*number].path),
+        Leaf::Field(data, field) => Ok(Source::Field { data: spec.data[*data].name.clone(), field: field.clone() }),
+        Leaf::Clock => Ok(Source::Clock),
+        Leaf::Samples => Ok(Source::Places),
+        Leaf::Elapsed(unit) => Ok(Source::Elapsed(*unit)),
+        Leaf::State(_) | Leaf::Solved(_) => Err(RunError::Usage("a loss cannot read a `solve`, which is made for evaluation".into())),
+        Leaf::Average(_) => Err(RunError::Usage("a loss cannot read an `average` over a data set".into())),
+    }
+}
+
+/// The tensor that an output replaces: `weight.PATH`, `average.PATH`, `next.PATH`.
+fn target(output: &str, state: &State) -> Result<Option<usize>, RunError> {
+    if output == "loss" {
+        return Ok(None);
+    }
+    let kinds = [("weight.", Kind::Weight), ("average.", Kind::Average), ("next.", Kind::Buffer)];
+    let number = kinds.iter().find_map(|(word, kind)| state.number(*kind, output.strip_prefix(word)?));
+    number.map(Some).ok_or_else(|| RunError::Environment(format!("`{output}` has no place in the state of training")))
+}
+
+impl Source {
+    fn bound<'a>(&'a self, state: &'a State, around: &Around<'a>) -> Option<&'a [f32]> {
+        Some(match self {
+            Source::Tensor(number) => state.values(*number),
+            Source::Field { data, field } => around.batches.get(data)?.fields.get(field)?,
+            Source::Clock => &around.time.clock,
+            Source::Places => around.places,
+            Source::Elapsed(unit) => around.time.elapsed(*unit),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_that_is_none_is_seen_anywhere() {
+        for at in 0..19 {
+            for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = vec![3e38; 19];
+                assert!(finite(&values));
+                values[at] = wrong;
+                assert!(!finite(&values), "{at}");
+            }
+        }
+    }
+}

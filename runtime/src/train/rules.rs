@@ -1,0 +1,180 @@
+//! What a phase shows, measures and decides: terms of the spec in which all models are settled.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use segc_lang::params::Moment;
+use segc_lang::spec::{Act, Eval, Over, Spec, Statement, Step, TermId};
+
+use super::clock::Time;
+use super::log::{Figures, Panel};
+use super::{Trainer, start};
+use crate::data::DataSet;
+use crate::execute::Compiler;
+use crate::outcome::RunError;
+use crate::session::{self, Models, Programs, Settled, task};
+
+/// The rules of a phase.
+pub(super) struct Rules {
+    spec: Spec,
+    statements: Vec<Statement>,
+    sets: Vec<Option<Arc<dyn DataSet>>>,
+    compiler: Compiler,
+    /// By number of the rule; an evaluation has one for each set of samples.
+    programs: HashMap<usize, Vec<Programs>>,
+}
+
+/// What a rule says.
+pub(super) enum Verdict {
+    /// A number to be as large as possible.
+    Keep(f64),
+    /// Whether the phase begins anew.
+    Restart(bool),
+    /// Whether the phase is over.
+    Finish(bool),
+    /// Pictures.
+    Show(Vec<Panel>),
+    /// Evaluations.
+    Measured(Vec<Figures>),
+}
+
+impl Rules {
+    /// Elaborates the phase for settled models and gives those that training does not know first values.
+    pub fn open(trainer: &mut Trainer) -> Result<Rules, RunError> {
+        let number = trainer.state.place.phase;
+        let spec = trainer.specs.at(Moment::Phase { number, training: false })?;
+        start::complete(trainer.state, &spec, trainer.options.seed, &mut trainer.compiler)?;
+        let mut statements = Vec::new();
+        flattened(&spec.phases[number].body, &mut statements);
+        let sets = vec![None; spec.data.len()];
+        Ok(Rules { statements, sets, compiler: session::compiler(trainer.options)?, programs: HashMap::new(), spec })
+    }
+
+    /// What the rule with this number says at a time.
+    pub fn verdict(&mut self, number: usize, trainer: &mut Trainer, time: Time) -> Result<Verdict, RunError> {
+        let Some(statement) = self.statements.get(number) else {
+            return Err(RunError::Usage("a phase has other rules for settled models than for training ones".into()));
+        };
+        match statement.act.clone() {
+            Act::Keep(Some(term)) => self.scalar(number, term, trainer, time).map(Verdict::Keep),
+            Act::Restart(Some(term)) => self.scalar(number, term, trainer, time).map(|truth| Verdict::Restart(truth != 0.0)),
+            Act::Finish(Some(term)) => self.scalar(number, term, trainer, time).map(|truth| Verdict::Finish(truth != 0.0)),
+            Act::Show { count, values } => self.show(number, count, &values, trainer, time).map(Verdict::Show),
+            Act::Measure(names) => self.measure(number, &names, trainer, time).map(Verdict::Measured),
+            _ => Err(RunError::Usage("a rule of a phase has no terms for settled models".into())),
+        }
+    }
+
+    fn scalar(&mut self, number: usize, term: TermId, trainer: &mut Trainer, time: Time) -> Result<f64, RunError> {
+        self.compile(number, vec![vec![("value".to_owned(), term)]], trainer)?;
+        let settled = settled(&self.spec, &self.sets, trainer, time);
+        let values = settled.first(Over::Samples(1), 1, &self.programs[&number][0])?;
+        Ok(values.first().and_then(|terms| terms.first()?.first()).map_or(f64::NAN, |value| f64::from(*value)))
+    }
+
+    fn show(
+        &mut self,
+        number: usize,
+        count: usize,
+        values: &[(String, TermId)],
+        trainer: &mut Trainer,
+        time: Time,
+    ) -> Result<Vec<Panel>, RunError> {
+        self.compile(number, vec![values.to_vec()], trainer)?;
+        let settled = settled(&self.spec, &self.sets, trainer, time);
+        let samples = settled.first(Over::Samples(count), count, &self.programs[&number][0])?;
+        let range = range(&self.spec);
+        let panel = |(at, (name, term)): (usize, &(String, TermId))| {
+            let sizes: Vec<usize> = self.spec.terms.get(*term).ty.axes.iter().map(|(_, size)| *size).collect();
+            let (channels, size, range) = match sizes[..] {
+                [channels, height, width] => (channels, (height, width), range),
+                [height, width] => (1, (height, width), (0.0, 1.0)),
+                _ => (1, (1, 1), (0.0, 1.0)),
+            };
+            Panel { name: name.clone(), channels, size, range, samples: samples.iter().map(|terms| terms[at].clone()).collect() }
+        };
+        Ok(values.iter().enumerate().map(panel).collect())
+    }
+
+    fn measure(&mut self, number: usize, names: &[String], trainer: &mut Trainer, time: Time) -> Result<Vec<Figures>, RunError> {
+        let Rules { spec, sets, compiler, programs, .. } = self;
+        let evals: Vec<&Eval> = spec.evals.iter().filter(|eval| names.contains(&eval.name)).collect();
+        let over = evals.iter().filter_map(|eval| if let Over::Data(data, _) = eval.over { Some(data) } else { None });
+        open(over, spec, sets, trainer)?;
+        let mut tasks = Vec::new();
+        let labels = |data: usize| sets[data].as_ref().is_some_and(|set| set.has_labels());
+        evals.iter().for_each(|eval| task::add(&mut tasks, eval, spec, &labels));
+        let mut figures: Vec<Figures> = tasks.iter().flat_map(|task| &task.skipped).map(Figures::of).collect();
+        tasks.retain(|task| !task.is_empty());
+        let roots = tasks.iter().map(|task| task.roots.clone()).collect();
+        compile(number, roots, spec, sets, compiler, programs, trainer)?;
+        let settled = settled(spec, sets, trainer, time);
+        for (task, programs) in tasks.iter().zip(&programs[&number]) {
+            figures.extend(task.measure(&settled, programs)?.iter().map(Figures::of));
+        }
+        Ok(figures)
+    }
+
+    fn compile(&mut self, number: usize, roots: Vec<Roots>, trainer: &mut Trainer) -> Result<(), RunError> {
+        compile(number, roots, &self.spec, &mut self.sets, &mut self.compiler, &mut self.programs, trainer)
+    }
+}
+
+/// Named terms of one program.
+type Roots = Vec<(String, TermId)>;
+
+/// Compiles what a rule computes, once, and opens the data that it reads.
+fn compile(
+    number: usize,
+    roots: Vec<Roots>,
+    spec: &Spec,
+    sets: &mut [Option<Arc<dyn DataSet>>],
+    compiler: &mut Compiler,
+    programs: &mut HashMap<usize, Vec<Programs>>,
+    trainer: &mut Trainer,
+) -> Result<(), RunError> {
+    if programs.contains_key(&number) {
+        return Ok(());
+    }
+    let made = roots.iter().map(|roots| Programs::new(spec, roots, compiler)).collect::<Result<Vec<_>, _>>()?;
+    open(made.iter().flat_map(Programs::data), spec, sets, trainer)?;
+    programs.insert(number, made);
+    Ok(())
+}
+
+fn open(
+    data: impl Iterator<Item = usize>,
+    spec: &Spec,
+    sets: &mut [Option<Arc<dyn DataSet>>],
+    trainer: &mut Trainer,
+) -> Result<(), RunError> {
+    for number in data {
+        if sets[number].is_none() {
+            sets[number] = Some(trainer.data(spec, number)?);
+        }
+    }
+    Ok(())
+}
+
+fn settled<'a>(spec: &'a Spec, sets: &'a [Option<Arc<dyn DataSet>>], trainer: &'a Trainer, time: Time) -> Settled<'a> {
+    let models = Models::new(spec, trainer.state, time);
+    Settled { spec, sets, models, threads: trainer.options.threads, check_nan: trainer.options.check_nan }
+}
+
+/// The range of pictures with channels: that of the data.
+fn range(spec: &Spec) -> (f32, f32) {
+    let steps = spec.data.iter().flat_map(|data| &data.steps);
+    let range = |step: &Step| if let Step::Range { low, high } = step { Some((*low as f32, *high as f32)) } else { None };
+    steps.filter_map(range).next().unwrap_or((0.0, 1.0))
+}
+
+/// The rules among statements, in the order of the text.
+fn flattened(body: &[Statement], found: &mut Vec<Statement>) {
+    for statement in body {
+        match &statement.act {
+            Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => flattened(list, found),
+            Act::Keep(_) | Act::Restart(_) | Act::Finish(_) | Act::Show { .. } | Act::Measure(_) => found.push(statement.clone()),
+            Act::Update(_) | Act::Average(_) | Act::Checkpoint => {}
+        }
+    }
+}

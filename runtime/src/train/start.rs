@@ -1,0 +1,72 @@
+//! First values of weights and states, of averages the weights themselves.
+
+use std::collections::BTreeMap;
+
+use segc_compiler::{Leaf, Request};
+use segc_lang::spec::{Spec, TermId, Type};
+
+use super::clock::Time;
+use super::state::{Kind, State, Tensor};
+use crate::execute::Compiler;
+use crate::outcome::RunError;
+
+/// Gives first values to all weights and states of a spec that have none. Draws are keyed by the seed, the path and how often the model
+/// was started before.
+pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
+    let weights = spec.weights.iter().map(|weight| (Kind::Weight, &weight.path, &weight.ty, weight.start));
+    let buffers = spec.buffers.iter().map(|buffer| (Kind::Buffer, &buffer.path, &buffer.ty, buffer.start));
+    let mut missing: BTreeMap<u32, Vec<(Kind, &String, &Type, TermId)>> = BTreeMap::new();
+    for one in weights.chain(buffers) {
+        match state.number(one.0, one.1) {
+            Some(number) => fits(one.1, one.2, state.tensor(number))?,
+            None => missing.entry(state.started(one.1)).or_default().push(one),
+        }
+    }
+    for (count, group) in missing {
+        let roots: Vec<(String, TermId)> = group.iter().map(|(kind, path, _, start)| (kind.name(path), *start)).collect();
+        let ready = compiler.compile(spec, &roots, &Request::default())?;
+        let mut scratch = ready.scratch();
+        let clock = Time::of(seed, count as usize, 0, 0).clock;
+        let bound = |leaf: &Leaf| matches!(leaf, Leaf::Clock).then_some(&clock[..]);
+        let inputs = ready.program().inputs.iter().map(|(leaf, _)| bound(leaf)).collect::<Option<Vec<_>>>();
+        let inputs = inputs.ok_or_else(|| RunError::Usage("a first value of a weight can only read numbers and draws".into()))?;
+        ready.run(&inputs, &mut scratch).map_err(RunError::Numeric)?;
+        for ((kind, path, ty, _), values) in group.into_iter().zip(scratch.outputs) {
+            state.set(kind.name(path), filled(ty, values));
+        }
+    }
+    Ok(())
+}
+
+/// A value that a former phase left is of the size that this one needs.
+fn fits(path: &str, ty: &Type, tensor: &Tensor) -> Result<(), RunError> {
+    let needed: Vec<usize> = ty.axes.iter().map(|(_, size)| *size).collect();
+    if needed == tensor.shape {
+        return Ok(());
+    }
+    let why = format!(
+        "a former phase left `{path}` as {:?}, here it is {needed:?}: let its model start `fresh`, or keep its sizes",
+        tensor.shape
+    );
+    Err(RunError::Usage(why))
+}
+
+/// A value of the type; one without axes stands for all elements.
+fn filled(ty: &Type, values: Vec<f32>) -> Tensor {
+    let shape: Vec<usize> = ty.axes.iter().map(|(_, size)| *size).collect();
+    let elements = shape.iter().product();
+    let values = if values.len() == elements { values } else { vec![values.first().copied().unwrap_or_default(); elements] };
+    Tensor { shape, values }
+}
+
+/// Gives averages that have no value that of their weights.
+pub(super) fn average(state: &mut State, paths: &[String]) {
+    for path in paths {
+        if state.number(Kind::Average, path).is_none()
+            && let Some(weight) = state.number(Kind::Weight, path)
+        {
+            let tensor = state.tensor(weight).clone();
+            state.set(Kind::Average.name(path), tensor);
+        }
+    }
+}
