@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use segc_compiler::build::{Leaf, Request, build};
+use segc_compiler::kernel::{Effect, Kernel};
 use segc_compiler::ops::{self, Form};
 use segc_compiler::{Graph, NodeId, Program, differentiate, fuse, plan, simplify};
 use segc_lang::params::Overrides;
@@ -169,10 +170,55 @@ fn most_alive(program: &Program) -> usize {
     alive.max().unwrap_or(0) as usize
 }
 
+/// The dearest kernels, each the least of some runs, in microseconds.
+fn dearest(program: &Program, inputs: &[&[f32]]) {
+    let ready = Cpu::default().prepare(program.clone()).unwrap();
+    let mut scratch = ready.scratch();
+    let mut least = vec![f64::INFINITY; program.kernels.len()];
+    for _ in 0..10 {
+        let times = ready.timed(inputs, &mut scratch).unwrap();
+        least.iter_mut().zip(times).for_each(|(least, time)| *least = least.min(1e6 * time.as_secs_f64()));
+    }
+    let mut sums: HashMap<String, (f64, usize)> = HashMap::new();
+    for (kernel, time) in program.kernels.iter().zip(&least) {
+        let sum = sums.entry(described(kernel)).or_default();
+        *sum = (sum.0 + time, sum.1 + 1);
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
+    println!("  {:.0} us in all", least.iter().sum::<f64>());
+    let most = std::env::var("DEAREST").ok().and_then(|most| most.parse().ok()).unwrap_or(0);
+    sums.iter().take(most).for_each(|(what, (time, count))| println!("  {time:9.0} us, {count:4} times: {what}"));
+}
+
+fn described(kernel: &Kernel) -> String {
+    match kernel {
+        Kernel::Whole(whole) => {
+            let shapes: Vec<_> = whole.operands.iter().map(|(_, shape)| format!("{shape:?}")).collect();
+            let op: String = format!("{:?}", whole.op).chars().take(90).collect();
+            format!("{op} {} -> {:?}", shapes.join(" "), whole.result.1)
+        }
+        Kernel::Loop(body) => {
+            let count = |wanted: fn(&Effect) -> bool| body.effects.iter().filter(|effect| wanted(effect)).count();
+            let reduces = count(|effect| matches!(effect, Effect::Reduce { .. }));
+            let over: Vec<_> =
+                body.effects.iter().filter_map(|e| if let Effect::Reduce { over, .. } = e { Some(*over) } else { None }).collect();
+            format!(
+                "loop {:?}: {} instructions, {} effects, {reduces} reduce {:?}",
+                body.space,
+                body.body.len(),
+                body.effects.len(),
+                over.first()
+            )
+        }
+    }
+}
+
 fn run(case: &Case, spec: &Spec, program: Program) {
     let first = starts(spec);
     let values: Vec<Vec<f32>> = program.inputs.iter().map(|(leaf, shape)| value(leaf, shape.iter().product(), &first)).collect();
     let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    dearest(&program, &inputs);
     let mut known: Option<Vec<Vec<f32>>> = None;
     for threads in [1, 2] {
         let ready = Cpu::new(threads).unwrap().prepare(program.clone()).unwrap();

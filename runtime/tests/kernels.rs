@@ -195,12 +195,22 @@ fn maps_along_axes_and_places_of_run_time() {
         (0..size).map(taps).collect::<Vec<_>>().into()
     };
     let map = |shape: &[usize], axis: usize| -> Case { (Arc::new(Resample::new(axis, rows(shape[axis]))), vec![shape.into()]) };
+    let even = |size: usize, of: usize, repeats: usize| -> Case {
+        let row = |place: usize| (0..of).map(|i| (place / repeats * of + i, 0.5 + i as f64)).collect();
+        let rows: Vec<_> = (0..size / of * repeats).map(row).collect();
+        (Arc::new(Resample::new(1, rows.into())), vec![vec![999, size]])
+    };
     let pool = Window { size: [3, 3], stride: [2, 2], pad: [1; 4] };
     check(
         vec![
             map(&[30, 50, 20], 0),
             map(&[30, 50, 20], 1),
             map(&[30, 50, 20], 2),
+            even(18, 2, 1),
+            even(21, 3, 1),
+            even(16, 1, 2),
+            even(7, 1, 3),
+            even(8, 2, 2),
             (Arc::new(Gather { batch: 0 }), vec![vec![50, 30], vec![700]]),
             (Arc::new(Gather { batch: 1 }), vec![vec![40, 50], vec![40, 700]]),
             (Arc::new(Scatter { batch: 1, size: 50 }), vec![vec![40, 70, 9], vec![40, 70]]),

@@ -7,6 +7,8 @@ pub mod dfdx;
 mod finding;
 mod reference;
 
+use std::time::Duration;
+
 use segc_compiler::Program;
 
 use crate::outcome::RunError;
@@ -34,6 +36,11 @@ pub trait Executable: Send + Sync {
     /// Runs on inputs in the order of [`Program::inputs`] and leaves the results in the scratch's outputs.
     /// Errors: an algorithm of the host that fails.
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String>;
+    /// Runs like [`Executable::run`] and says how long each kernel took. Errors: an algorithm of the host that fails.
+    fn timed(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Vec<Duration>, String> {
+        self.run(inputs, scratch)?;
+        Ok(Vec::new())
+    }
     /// Runs like [`Executable::run`] and stops at the first kernel that makes NaN or an infinity from finite numbers; the outputs are
     /// then not set. Errors: an algorithm of the host that fails.
     fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {

@@ -10,6 +10,7 @@ mod team;
 mod tile;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place};
@@ -104,6 +105,17 @@ impl Executable for Prepared {
         }
         self.leave(inputs, scratch);
         Ok(())
+    }
+
+    fn timed(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Vec<Duration>, String> {
+        let one = |number| {
+            let start = Instant::now();
+            self.kernel(number, inputs, scratch);
+            start.elapsed()
+        };
+        let times = (0..self.kernels.len()).map(one).collect();
+        self.leave(inputs, scratch);
+        Ok(times)
     }
 
     fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {

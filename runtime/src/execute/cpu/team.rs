@@ -33,7 +33,10 @@ impl Team {
     pub fn each<T: Send>(&self, items: impl Iterator<Item = T> + Send, memory: &mut [Lines], body: impl Fn(T, &mut [f32]) + Sync) {
         let Some((own, others)) = memory.split_first_mut() else { return };
         let Some(pool) = &self.others else { return items.for_each(|item| body(item, own)) };
-        let queue = Mutex::new(items);
+        let mut items = items;
+        let (Some(first), second) = (items.next(), items.next()) else { return };
+        let Some(second) = second else { return body(first, own) };
+        let queue = Mutex::new([first, second].into_iter().chain(items));
         let work = |memory: &mut Lines| {
             while let Some(item) = next(&queue) {
                 body(item, memory);

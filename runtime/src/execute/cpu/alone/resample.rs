@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::{Hands, Room, around};
+use super::{Hands, ITEM, Room, around};
 
 /// Entries that are summed in single precision where they are not summed side by side.
 const SHORT: usize = 16;
@@ -14,6 +14,32 @@ pub(super) struct Resample {
     /// Where the entries of each place begin, and their end.
     starts: Vec<usize>,
     entries: Vec<(usize, f32)>,
+    even: Option<Even>,
+}
+
+/// A map of the last axis that treats all its elements alike, and so those of all rows at once.
+enum Even {
+    /// Every result is the same weighted sum of elements of its own.
+    Joins(Vec<f32>),
+    /// Every element is repeated so often with a weight.
+    Repeats(usize, f32),
+}
+
+impl Even {
+    fn of(size: usize, rows: &[Vec<(usize, f64)>]) -> Option<Even> {
+        let first = rows.first()?;
+        let (joined, repeated) = (first.len(), rows.len() / size.max(1));
+        let joins = |(number, row): (usize, &Vec<(usize, f64)>)| {
+            let own = |(i, (entry, known)): (usize, (&(usize, f64), &(usize, f64)))| *entry == (number * joined + i, known.1);
+            row.len() == joined && row.iter().zip(first).enumerate().all(own)
+        };
+        if joined > 0 && joined * rows.len() == size && rows.iter().enumerate().all(joins) {
+            return Some(Even::Joins(first.iter().map(|(_, weight)| *weight as f32).collect()));
+        }
+        let weight = first.first()?.1;
+        let repeats = |(number, row): (usize, &Vec<(usize, f64)>)| row[..] == [(number / repeated, weight)];
+        (repeated * size == rows.len() && rows.iter().enumerate().all(repeats)).then_some(Even::Repeats(repeated, weight as f32))
+    }
 }
 
 impl Resample {
@@ -24,7 +50,8 @@ impl Resample {
             Some(*end)
         });
         let entries = rows.iter().flatten().map(|(place, weight)| (*place, *weight as f32)).collect();
-        Resample { size, inner, starts: std::iter::once(0).chain(starts).collect(), entries }
+        let even = if inner == 1 { Even::of(size, rows) } else { None };
+        Resample { size, inner, starts: std::iter::once(0).chain(starts).collect(), entries, even }
     }
 
     fn row(&self, number: usize) -> &[(usize, f32)] {
@@ -35,41 +62,77 @@ impl Resample {
 impl Room for Resample {
     fn run(&self, operands: &[&[f32]], result: &mut [f32], hands: &mut Hands) {
         let (rows, arch) = (self.starts.len() - 1, hands.arch);
-        let (block, whole) = (self.size * self.inner, rows * self.inner);
-        hands.pieces(result, whole, |outer, to| {
-            arch.dispatch(Block { room: self, from: &operands[0][outer * block..][..block], to });
-        });
+        let (block, whole) = ((self.size * self.inner).max(1), (rows * self.inner).max(1));
+        let group = (ITEM / whole).max(1);
+        let items = result.chunks_mut(group * whole).zip(operands[0].chunks(group * block));
+        hands.team.each(items, hands.own, |(to, from), _| arch.dispatch(Blocks { room: self, from, to }));
     }
 }
 
-/// The axis at one place of the axes before it.
-struct Block<'a> {
+/// The axis at some places of the axes before it.
+struct Blocks<'a> {
     room: &'a Resample,
     from: &'a [f32],
     to: &'a mut [f32],
 }
 
-impl pulp::WithSimd for Block<'_> {
+impl pulp::WithSimd for Blocks<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let inner = self.room.inner;
+        let Blocks { room, from, to } = self;
+        match &room.even {
+            Some(Even::Joins(weights)) => joined(weights, from, to),
+            Some(Even::Repeats(count, weight)) => repeated(*count, *weight, from, to),
+            None => {
+                let (block, whole) = ((room.size * room.inner).max(1), ((room.starts.len() - 1) * room.inner).max(1));
+                to.chunks_mut(whole).zip(from.chunks(block)).for_each(|(to, from)| room.block(from, to));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn joined(weights: &[f32], from: &[f32], to: &mut [f32]) {
+    if let [a, b] = weights {
+        return to.iter_mut().zip(from.as_chunks::<2>().0).for_each(|(to, [x, y])| *to = y.mul_add(*b, x * a));
+    }
+    let sum = |x: &[f32]| x.iter().zip(weights).fold(0.0, |sum: f32, (x, weight)| x.mul_add(*weight, sum));
+    to.iter_mut().zip(from.chunks(weights.len())).for_each(|(to, x)| *to = sum(x));
+}
+
+#[inline(always)]
+fn repeated(count: usize, weight: f32, from: &[f32], to: &mut [f32]) {
+    if count == 2 {
+        return to.as_chunks_mut::<2>().0.iter_mut().zip(from).for_each(|(to, x)| *to = [weight * x; 2]);
+    }
+    to.chunks_mut(count).zip(from).for_each(|(to, x)| to.fill(weight * x));
+}
+
+impl Resample {
+    /// The axis at one place of the axes before it.
+    #[inline(always)]
+    fn block(&self, from: &[f32], to: &mut [f32]) {
+        let inner = self.inner;
         if inner == 1 {
-            for (number, to) in self.to.iter_mut().enumerate() {
-                *to = match self.room.row(number) {
-                    [(place, 1.0)] => self.from[*place],
-                    row if row.len() <= SHORT => row.iter().fold(0.0, |sum, (place, weight)| self.from[*place].mul_add(*weight, sum)),
-                    row => row.iter().map(|(place, weight)| f64::from(*weight) * f64::from(self.from[*place])).sum::<f64>() as f32,
+            for (number, to) in to.iter_mut().enumerate() {
+                *to = match self.row(number) {
+                    [(place, 1.0)] => from[*place],
+                    row if row.len() <= SHORT => row.iter().fold(0.0, |sum, (place, weight)| from[*place].mul_add(*weight, sum)),
+                    row => row.iter().map(|(place, weight)| f64::from(*weight) * f64::from(from[*place])).sum::<f64>() as f32,
                 };
             }
             return;
         }
-        for (number, to) in self.to.chunks_mut(inner).enumerate() {
-            let line = |place: usize| &self.from[place * inner..][..inner];
-            match self.room.row(number) {
+        let line = |place: usize| &from[place * inner..][..inner];
+        for (number, to) in to.chunks_mut(inner).enumerate() {
+            match self.row(number) {
                 [] => to.fill(0.0),
                 [(place, 1.0)] => to.copy_from_slice(line(*place)),
+                [(a, weight), (b, other)] => {
+                    to.iter_mut().zip(line(*a).iter().zip(line(*b))).for_each(|(to, (x, y))| *to = y.mul_add(*other, weight * x));
+                }
                 [(place, weight), rest @ ..] => {
                     to.iter_mut().zip(line(*place)).for_each(|(to, x)| *to = weight * x);
                     for (place, weight) in rest {
