@@ -36,8 +36,7 @@ struct Case {
 
 const PERTURBGAN: &[(&str, &str)] =
     &[("resolution", "16"), ("widest", "6"), ("latent", "6"), ("batch_n", "4"), ("grow_for", "1000"), ("jitter", "0.3"), ("chunks", "0")];
-const REDO: &[(&str, &str)] =
-    &[("size", "32"), ("base", "2"), ("base_D", "2"), ("base_F", "2"), ("nz", "3"), ("batch_n", "3"), ("scenes", "hard")];
+const REDO: &[(&str, &str)] = &[("size", "16"), ("base", "4"), ("base_D", "8"), ("base_F", "2"), ("nz", "3"), ("batch_n", "3")];
 
 #[test]
 fn perturbgan_discriminator() {
@@ -60,7 +59,7 @@ fn redo_discriminator() {
 }
 
 fn perturbgan() -> Case {
-    let told = &[("fade", 0.3)];
+    let told = &[("fade", 0.3), ("side", 16.0)];
     Case { name: "", spec: "perturbgan", sets: PERTURBGAN, phase: 1, loss: "", batch: 4, elapsed: 150.0, told, size: 1.0 }
 }
 
@@ -70,7 +69,7 @@ fn redo() -> Case {
 
 fn check(case: &Case) {
     let spec = elaborated(case);
-    let terms = update(&spec.phases[case.phase].body, case.loss).unwrap_or_else(|| panic!("{} has no update by {}", case.spec, case.loss));
+    let terms = update(&spec.phases[case.phase].body, case.loss).unwrap_or_else(|| panic!("{} has no update by {}: {:?}", case.spec, case.loss, spec.pending));
     let mut roots = vec![("loss".to_string(), terms.loss)];
     roots.extend(terms.weights.iter().map(|(number, id)| (format!("weight.{}", spec.weights[*number].path), *id)));
     roots.extend(draws(&spec, &roots));

@@ -14,10 +14,11 @@ class Given:
     def __getitem__(self, name):
         return self.tensors[name]
 
-    def draw(self, ending):
-        """The draw whose path ends like this."""
-        found = [name for name in self.tensors if name.startswith("draw.") and name.endswith(ending)]
-        assert len(found) == 1, (ending, found, sorted(name for name in self.tensors if name.startswith("draw.")))
+    def draw(self, *parts):
+        """The draw whose path holds these parts."""
+        draws = sorted(name for name in self.tensors if name.startswith("draw."))
+        found = [name for name in draws if all(part in name for part in parts)]
+        assert len(found) == 1, (parts, found, draws)
         return self.tensors[found[0]]
 
     def w(self, path):

@@ -12,7 +12,7 @@ from common import Given, adam, save
 
 given = Given(sys.argv[1])
 which = sys.argv[3]
-side = given["field.images.image"].shape[-1]
+side = int(given["value.side"])
 alpha = float(given["value.fade"])
 gain = 2**0.5
 
@@ -68,7 +68,7 @@ def generator(name, z, second):
     for level, r in enumerate(resolutions):
         style = first_w if level <= cut else second_w
         path = f"{name}.synthesis.block.{r}"
-        n = given.draw(f"{name}.synthesis.block[{r}].n")
+        n = given.draw(f".{name}.synthesis", f"h[{r}].block.n")
         if r == 4:
             h = given.w(name + ".synthesis.start").expand(len(z), -1, -1, -1)
         else:
@@ -109,7 +109,7 @@ def shifted(x, right, down):
     return out
 
 
-z, mate = given.draw("world.z"), given.draw("world.mate")
+z, mate = given.draw("draw.world.z"), given.draw("world.mate")
 second = mate if float(given.draw("world.mixes")) else z
 background = generator("backdrop", z, second)
 figure = generator("actor", z, second)
@@ -122,10 +122,10 @@ jittered = torch.minimum(torch.maximum(jittered, background.amin((2, 3), keepdim
 layer = shifted(torch.cat([figure[:, :3], torch.sigmoid(figure[:, 3:])], 1), right, down)
 mask = layer[:, 3:]
 fake = (1 - mask) * jittered + mask * layer[:, :3]
-real = given["field.images.image"]
 results = {}
 
 if which == "discriminator":
+    real = given["field.images.image"]
     fake = fake.detach()
     t = given.draw("wgan_gp.t")[:, None, None, None]
     mixed = (t * real + (1 - t) * fake).requires_grad_()
