@@ -48,4 +48,4 @@ def adam(given, results, loss, models, rate, betas, decay=lambda path: 0.0):
 
 
 def save(results, path):
-    save_file({name: tensor.detach().float().contiguous() for name, tensor in results.items()}, path)
+    save_file({name: tensor.detach().double().contiguous() for name, tensor in results.items()}, path)
