@@ -158,7 +158,10 @@ fn the_paper_variant_has_three_starts_and_its_own_size() {
     assert_eq!((spec.data[0].size, spec.solves[0].rounds), ((128, 128), 150));
     let names: Vec<_> = spec.solves[0].members.iter().map(|member| member.name.as_str()).collect();
     assert_eq!(names, ["cut[11/32]", "cut[39/64]", "cut[23/32]"]);
-    assert_eq!(spec.evals.iter().map(|eval| eval.name.as_str()).collect::<Vec<_>>(), ["masks", "full", "disc", "kmeans", "fixed_mask"]);
+    assert_eq!(
+        spec.evals.iter().map(|eval| eval.name.as_str()).collect::<Vec<_>>(),
+        ["masks", "full", "disc", "kmeans", "grabcut", "fixed_mask"]
+    );
     assert!(spec.evals.iter().all(|eval| eval.needs_labels && eval.values.iter().any(|(name, _)| name == "iem.miou")));
     assert_eq!(param(&spec, "sigma"), ParamValue::Int(5));
 }
