@@ -18,7 +18,7 @@ impl Interrupt {
             if flag.0.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            console::err("\nstopping after the images at hand; once more to stop at once");
+            console::err("\nstopping after the step or the images at hand; once more to stop at once");
         };
         ctrlc::set_handler(handle).map_err(|cause| format!("cannot listen for signals: {cause}"))?;
         Ok(interrupt)

@@ -69,7 +69,8 @@ fn redo() -> Case {
 
 fn check(case: &Case) {
     let spec = elaborated(case);
-    let terms = update(&spec.phases[case.phase].body, case.loss).unwrap_or_else(|| panic!("{} has no update by {}: {:?}", case.spec, case.loss, spec.pending));
+    let terms = update(&spec.phases[case.phase].body, case.loss)
+        .unwrap_or_else(|| panic!("{} has no update by {}: {:?}", case.spec, case.loss, spec.pending));
     let mut roots = vec![("loss".to_string(), terms.loss)];
     roots.extend(terms.weights.iter().map(|(number, id)| (format!("weight.{}", spec.weights[*number].path), *id)));
     roots.extend(draws(&spec, &roots));

@@ -48,7 +48,7 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let interrupt = Interrupt::listen().map_err(|why| failed(RunError::Environment(why)))?;
     let options =
         Options { seed: args.seed, threads, on: on(args.on), fused: !args.no_fuse, check_nan: args.check_nan, done: recorder.done() };
-    let checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
+    let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
     let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
     welcome(args, &out, &state, &options);
     let specs = Elaborated { checked: &ready.checked, overrides };
@@ -165,8 +165,8 @@ impl train::Observer for Watch {
         self.recorder.trained(record, panels)
     }
 
-    fn save(&mut self, state: &State) -> Result<(), RunError> {
-        self.checkpoints.save(state)
+    fn save(&mut self, state: &State, passing: bool) -> Result<(), RunError> {
+        self.checkpoints.save(state, passing)
     }
 
     fn stop(&self) -> bool {

@@ -28,6 +28,8 @@ const DIGITS: usize = 64;
 /// A state with what is said of its run.
 pub(super) struct Read {
     pub state: State,
+    /// Whether a stop made it.
+    pub passing: bool,
     /// What [`Identity::differences`] reads.
     pub about: Value,
 }
@@ -60,6 +62,7 @@ struct Described {
 /// All of a state but its tensors, of which it has the names and sizes.
 #[derive(Serialize, Deserialize)]
 struct Position {
+    passing: bool,
     place: Place,
     cursors: BTreeMap<String, u64>,
     starts: BTreeMap<String, u32>,
@@ -70,9 +73,10 @@ struct Position {
     tensors: BTreeMap<String, Vec<usize>>,
 }
 
-/// The bytes of a state.
-pub(super) fn encode(state: &State, identity: &Identity) -> Result<Vec<u8>, String> {
+/// The bytes of a state; `passing`: a stop asked for them.
+pub(super) fn encode(state: &State, identity: &Identity, passing: bool) -> Result<Vec<u8>, String> {
     let position = Position {
+        passing,
         place: state.place,
         cursors: state.cursors.clone(),
         starts: state.starts.clone(),
@@ -127,7 +131,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Read, String> {
     // Read from the text itself, in which lists of names keep their order.
     let Described { position } = serde_json::from_str(text).map_err(|why| format!("its description is of another kind ({why})"))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|why| format!("its tensors cannot be read ({why})"))?;
-    Ok(Read { state: position.state(&tensors)?, about })
+    Ok(Read { passing: position.passing, state: position.state(&tensors)?, about })
 }
 
 impl Position {

@@ -1,5 +1,8 @@
 //! States of training on the disk: `checkpoints/<step>.safetensors` with the steps of the run, and `last.safetensors`, the newest.
 //!
+//! A checkpoint that a stop made stands aside for the next one, so that in the end the folder of a run that was stopped holds what that of
+//! an uninterrupted one does.
+//!
 //! Every file is written whole under another name, brought to the disk, and renamed. A file that is not exactly what was written, or
 //! that belongs to another run, is refused.
 
@@ -20,6 +23,8 @@ pub struct Checkpoints {
     identity: Identity,
     /// So many of the newest stay.
     keep: usize,
+    /// Steps of the newest checkpoint, if a stop made it.
+    passing: Option<u64>,
 }
 
 /// Name of the folder in a run directory.
@@ -30,22 +35,31 @@ const ENDING: &str = ".safetensors";
 impl Checkpoints {
     /// The checkpoints of the run directory `out`; the newest `keep` stay, at least one.
     pub fn of(out: &Path, identity: Identity, keep: usize) -> Checkpoints {
-        Checkpoints { folder: out.join(FOLDER), identity, keep: keep.max(1) }
+        Checkpoints { folder: out.join(FOLDER), identity, keep: keep.max(1), passing: None }
     }
 
-    /// Saves a state, durably, and removes the oldest checkpoints.
+    /// Saves a state, durably, and removes the oldest checkpoints. `passing`: a stop asked for it.
     ///
     /// # Errors
     /// [`RunError::Environment`] if the disk fails.
-    pub fn save(&self, state: &State) -> Result<(), RunError> {
+    pub fn save(&mut self, state: &State, passing: bool) -> Result<(), RunError> {
         folder::make(&self.folder)?;
-        let path = self.folder.join(format!("{:08}{ENDING}", state.place.total));
-        let bytes = format::encode(state, &self.identity).map_err(RunError::Environment)?;
+        let step = state.place.total;
+        let path = self.numbered_path(step);
+        let bytes = format::encode(state, &self.identity, passing).map_err(RunError::Environment)?;
         folder::write(&path, &bytes, Care::Durable)?;
         self.link(&path, &bytes)?;
+        let before = std::mem::replace(&mut self.passing, passing.then_some(step));
+        if let Some(before) = before.filter(|before| *before != step) {
+            folder::remove(&self.numbered_path(before))?;
+        }
         let mut all = self.numbered()?;
         all.truncate(all.len().saturating_sub(self.keep));
         all.iter().try_for_each(|(_, path)| folder::remove(path))
+    }
+
+    fn numbered_path(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("{step}{ENDING}"))
     }
 
     /// Gives the newest checkpoint its second name. Where the disk cannot share a file it is written twice.
@@ -64,7 +78,7 @@ impl Checkpoints {
     /// # Errors
     /// [`RunError::Checkpoint`] if the file is damaged, with the newest one that is whole, or if it belongs to another run, with the
     /// differences.
-    pub fn load(&self) -> Result<Option<State>, RunError> {
+    pub fn load(&mut self) -> Result<Option<State>, RunError> {
         let last = self.folder.join(LAST);
         let path = if last.exists() { Some(last) } else { self.numbered()?.pop().map(|(_, path)| path) };
         let Some(path) = path else { return Ok(None) };
@@ -76,9 +90,10 @@ impl Checkpoints {
     }
 
     /// Refuses the state of another run.
-    fn own(&self, read: format::Read, path: &Path) -> Result<State, RunError> {
+    fn own(&mut self, read: format::Read, path: &Path) -> Result<State, RunError> {
         let differences = self.identity.differences(&read.about);
         if differences.is_empty() {
+            self.passing = read.passing.then_some(read.state.place.total);
             return Ok(read.state);
         }
         let why = format!("{} belongs to another run: {}", path.display(), differences.join("; "));

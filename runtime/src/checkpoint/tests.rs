@@ -38,30 +38,49 @@ fn checkpoints(home: &Path) -> Checkpoints {
 
 #[test]
 fn a_state_comes_back_to_the_bit_and_equal_states_give_equal_files() {
-    let bytes = format::encode(&state(5), &identity(1)).unwrap();
+    let bytes = format::encode(&state(5), &identity(1), false).unwrap();
     let read = format::decode(&bytes).unwrap();
     assert_eq!(read.state, state(5));
-    assert_eq!(format::encode(&read.state, &identity(1)).unwrap(), bytes);
+    assert_eq!(format::encode(&read.state, &identity(1), false).unwrap(), bytes);
 }
 
 #[test]
 fn the_newest_stay() {
     let home = tempfile::tempdir().unwrap();
-    let checkpoints = checkpoints(home.path());
+    let mut checkpoints = checkpoints(home.path());
     assert!(checkpoints.load().unwrap().is_none());
     for total in [5, 50, 500, 5000] {
-        checkpoints.save(&state(total)).unwrap();
+        checkpoints.save(&state(total), false).unwrap();
         assert_eq!(checkpoints.load().unwrap(), Some(state(total)));
     }
     let mut names: Vec<_> = fs::read_dir(home.path().join(FOLDER)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["00000500.safetensors", "00005000.safetensors", "last.safetensors"]);
+    assert_eq!(names, ["500.safetensors", "5000.safetensors", "last.safetensors"]);
+}
+
+#[test]
+fn what_a_stop_made_stands_aside() {
+    let home = tempfile::tempdir().unwrap();
+    let numbered = || {
+        let names = fs::read_dir(home.path().join(FOLDER)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut steps: Vec<u64> = names.filter_map(|name| name.strip_suffix(ENDING)?.parse().ok()).collect();
+        steps.sort_unstable();
+        steps
+    };
+    checkpoints(home.path()).save(&state(5), false).unwrap();
+    checkpoints(home.path()).save(&state(7), true).unwrap();
+    assert_eq!(numbered(), [5, 7]);
+    let mut continued = checkpoints(home.path());
+    assert_eq!(continued.load().unwrap(), Some(state(7)));
+    continued.save(&state(7), true).unwrap();
+    continued.save(&state(10), false).unwrap();
+    assert_eq!(numbered(), [5, 10]);
 }
 
 /// A thousand files with one bit flipped each, and a thousand cut anywhere.
 #[test]
 fn every_flipped_bit_and_every_cut_is_refused() {
-    let good = format::encode(&state(5), &identity(1)).unwrap();
+    let good = format::encode(&state(5), &identity(1), false).unwrap();
     let draw = Stream::new(1, "test.damage", Place::default());
     for number in 0..1000 {
         let bit = draw.integer(number, 8 * good.len() as u64) as usize;
@@ -77,19 +96,19 @@ fn every_flipped_bit_and_every_cut_is_refused() {
 #[test]
 fn damage_is_named_with_a_way_out() {
     let home = tempfile::tempdir().unwrap();
-    let checkpoints = checkpoints(home.path());
-    checkpoints.save(&state(5)).unwrap();
-    checkpoints.save(&state(6)).unwrap();
+    let mut checkpoints = checkpoints(home.path());
+    checkpoints.save(&state(5), false).unwrap();
+    checkpoints.save(&state(6), false).unwrap();
     let last = home.path().join(FOLDER).join(LAST);
     let good = fs::read(&last).unwrap();
     fs::write(&last, &good[..good.len() - 1]).unwrap();
     let said = checkpoints.load().unwrap_err();
     assert!(matches!(said, RunError::Checkpoint(_)));
     let said = said.to_string();
-    for word in ["last.safetensors is damaged", "it was cut off", "00000005.safetensors beside it is whole", "step 5"] {
+    for word in ["last.safetensors is damaged", "it was cut off", "5.safetensors beside it is whole", "step 5"] {
         assert!(said.contains(word), "{word:?} is not in: {said}");
     }
-    let older = home.path().join(FOLDER).join("00000005.safetensors");
+    let older = home.path().join(FOLDER).join("5.safetensors");
     fs::write(&older, "").unwrap();
     assert!(checkpoints.load().unwrap_err().to_string().contains("No other checkpoint"));
 }
@@ -97,17 +116,17 @@ fn damage_is_named_with_a_way_out() {
 #[test]
 fn another_run_is_refused_with_the_difference() {
     let home = tempfile::tempdir().unwrap();
-    checkpoints(home.path()).save(&state(5)).unwrap();
+    checkpoints(home.path()).save(&state(5), false).unwrap();
     let said = Checkpoints::of(home.path(), identity(2), 2).load().unwrap_err();
     assert!(matches!(&said, RunError::Checkpoint(why) if why.contains("size is 1 there and 2 here")), "{said}");
 }
 
 /// The file of a state whose list of tensors was changed; its hash is right.
 fn forged(change: impl Fn(&mut State)) -> String {
-    let file = format::encode(&state(5), &identity(1)).unwrap();
+    let file = format::encode(&state(5), &identity(1), false).unwrap();
     let mut changed = state(5);
     change(&mut changed);
-    let other = format::encode(&changed, &identity(1)).unwrap();
+    let other = format::encode(&changed, &identity(1), false).unwrap();
     let description = |file: &[u8]| safetensors::SafeTensors::read_metadata(file).unwrap().1.metadata().clone().unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&other).unwrap();
     let views = tensors.tensors();

@@ -163,7 +163,7 @@ fn decisions(page: &mut String, records: &[Record]) {
     let said = |record: &Record| match &record.what {
         What::Kept(value) => Some(format!("the best models so far, {}", figure(Some(*value)))),
         What::Restarted(count) => Some(format!("begins anew, {count} in all")),
-        What::Finished => Some("ends by its own rule".into()),
+        What::Finished(true) => Some("ends by its own rule".into()),
         _ => None,
     };
     let lines: Vec<String> = records

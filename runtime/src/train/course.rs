@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use segc_lang::source::Span;
 use segc_lang::spec::{Act, Duration, Part, Phase, Spec, Statement, Unit};
 
 use super::clock::{Pace, Time};
@@ -48,8 +49,8 @@ enum Node {
     },
     Every(Duration, Vec<Node>),
     Finally(Vec<Node>),
-    /// What reads settled models, by its number among such statements.
-    Rule(usize),
+    /// What reads settled models, by its place in the spec, and its number among such statements.
+    Rule(Span, usize),
     Save,
 }
 
@@ -117,14 +118,15 @@ impl Course {
             let over = wishes.finish && !wishes.restart;
             if over || trainer.state.place.step >= self.length {
                 if over && trainer.state.place.step < self.length {
-                    trainer.say(&self.phase.name, What::Finished, &[])?;
+                    trainer.say(&self.phase.name, What::Finished(true), &[])?;
                 }
                 self.finish(trainer)?;
                 return Ok(trainer.paused().map_or(Way::On, Way::Out));
             }
             let ended = trainer.paused();
-            if ended.is_some() || wishes.save || wishes.restart || self.due(trainer) {
-                trainer.observer.save(trainer.state)?;
+            let due = wishes.save || wishes.restart || self.due(trainer);
+            if due || ended.is_some() {
+                trainer.observer.save(trainer.state, !due)?;
             }
             match ended {
                 Some(ended) => return Ok(Way::Out(ended)),
@@ -195,7 +197,7 @@ impl Course {
                     }
                 }
                 Node::Finally(_) => {}
-                Node::Rule(number) => self.rule(*number, trainer)?,
+                Node::Rule(place, number) => self.rule(*place, *number, trainer)?,
                 Node::Save => self.clockwork.wishes.save = true,
             }
         }
@@ -240,14 +242,14 @@ impl Course {
     }
 
     /// What reads settled models.
-    fn rule(&mut self, number: usize, trainer: &mut Trainer) -> Result<(), RunError> {
+    fn rule(&mut self, place: Span, number: usize, trainer: &mut Trainer) -> Result<(), RunError> {
         if self.rules.is_none() {
             self.rules = Some(Rules::open(trainer)?);
         }
         let Some(rules) = &mut self.rules else { return Ok(()) };
         let done = trainer.state.place.step + trainer.ahead;
         let time = Time::of(trainer.options.seed, trainer.end.phases.len(), 0, 0).after(&self.clockwork.pace, done);
-        match rules.verdict(number, trainer, time)? {
+        match rules.verdict(place, trainer, time)? {
             Verdict::Keep(value) => self.keep(value, done, trainer),
             Verdict::Restart(on) => {
                 self.clockwork.wishes.restart |= on;
@@ -297,7 +299,7 @@ impl Course {
         let Place { phase, total, step, .. } = trainer.state.place;
         trainer.state.elapsed = Time::default().after(&self.clockwork.pace, step).elapsed;
         trainer.state.place = Place { phase: phase + 1, total, ..Place::default() };
-        trainer.observer.save(trainer.state)
+        trainer.observer.save(trainer.state, false)
     }
 }
 
@@ -367,7 +369,7 @@ fn nodes(body: &[Statement], phase: &Phase, spec: &Spec, trainer: &mut Trainer, 
             Act::Finally(list) => Some(Node::Finally(nodes(list, phase, spec, trainer, rules)?)),
             Act::Keep(_) | Act::Restart(_) | Act::Finish(_) | Act::Show { .. } | Act::Measure(_) => {
                 *rules += 1;
-                Some(Node::Rule(*rules - 1))
+                Some(Node::Rule(statement.span, *rules - 1))
             }
             Act::Checkpoint => Some(Node::Save),
         });
@@ -419,7 +421,7 @@ fn read(nodes: &[Node], names: &mut Vec<String>) {
                 });
             }
             Node::Together(list) | Node::Every(_, list) | Node::Finally(list) => read(list, names),
-            Node::Rule(_) | Node::Save => {}
+            Node::Rule(..) | Node::Save => {}
         }
     }
 }

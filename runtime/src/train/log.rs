@@ -37,8 +37,8 @@ pub enum What {
     Kept(f64),
     /// The phase begins anew, so often.
     Restarted(u32),
-    /// The phase ends here by its own rule, before its length.
-    Finished,
+    /// Whether the phase ends here by its own rule, before its length.
+    Finished(bool),
 }
 
 /// The figures of an evaluation; none is not a number.

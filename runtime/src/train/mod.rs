@@ -79,8 +79,8 @@ pub trait Observer {
     fn step(&mut self, progress: &Progress);
     /// Something is said; [`What::Shown`] comes with its rows of pictures.
     fn record(&mut self, record: &Record, panels: &[Panel]) -> Result<(), RunError>;
-    /// The state is to be saved.
-    fn save(&mut self, state: &State) -> Result<(), RunError>;
+    /// The state is to be saved; `passing`: because the run stops here.
+    fn save(&mut self, state: &State, passing: bool) -> Result<(), RunError>;
     /// Whether to stop after the step at hand.
     fn stop(&self) -> bool;
 }
@@ -100,6 +100,12 @@ pub fn run(
     let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, options.check_nan.is_some());
     let sets = Sets { seed: options.seed, known: HashMap::new(), collected: HashMap::new() };
     Trainer { end, specs, options, schedule, state, observer, compiler, sets, ahead: 0 }.run()
+}
+
+/// A part of a phase that no executor runs yet.
+fn pending(spec: &Spec, phase: usize, what: &str) -> RunError {
+    let name = spec.phases.get(phase).map_or("", |phase| phase.name.as_str());
+    RunError::Usage(format!("phase {name}: {what} cannot be executed yet"))
 }
 
 /// What all phases share.
@@ -129,7 +135,7 @@ impl Trainer<'_> {
             let number = self.state.place.phase;
             let spec = self.specs.at(Moment::Phase { number, training: true })?;
             if let Some(pending) = spec.pending.first() {
-                return Err(RunError::Usage(format!("phase {}: {} cannot be executed yet", phase.name, pending.what)));
+                return Err(self::pending(&spec, number, &pending.what));
             }
             let mut course = Course::open(self, spec)?;
             match course.run(self)? {

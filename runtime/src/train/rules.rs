@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use segc_lang::params::Moment;
+use segc_lang::source::Span;
 use segc_lang::spec::{Act, Eval, Over, Spec, Statement, Step, TermId};
 
 use super::clock::Time;
@@ -43,6 +44,9 @@ impl Rules {
     pub fn open(trainer: &mut Trainer) -> Result<Rules, RunError> {
         let number = trainer.state.place.phase;
         let spec = trainer.specs.at(Moment::Phase { number, training: false })?;
+        if let Some(pending) = spec.pending.first() {
+            return Err(super::pending(&spec, number, &pending.what));
+        }
         start::complete(trainer.state, &spec, trainer.options.seed, &mut trainer.compiler)?;
         let mut statements = Vec::new();
         flattened(&spec.phases[number].body, &mut statements);
@@ -50,10 +54,11 @@ impl Rules {
         Ok(Rules { statements, sets, compiler: session::compiler(trainer.options)?, programs: HashMap::new(), spec })
     }
 
-    /// What the rule with this number says at a time.
-    pub fn verdict(&mut self, number: usize, trainer: &mut Trainer, time: Time) -> Result<Verdict, RunError> {
-        let Some(statement) = self.statements.get(number) else {
-            return Err(RunError::Usage("a phase has other rules for settled models than for training ones".into()));
+    /// What the rule that stands at a place says at a time.
+    pub fn verdict(&mut self, place: Span, trainer: &mut Trainer, time: Time) -> Result<Verdict, RunError> {
+        let found = self.statements.iter().enumerate().find(|(_, statement)| statement.span == place);
+        let Some((number, statement)) = found else {
+            return Err(RunError::Usage("a rule of a phase is not there where its models are settled".into()));
         };
         match statement.act.clone() {
             Act::Keep(Some(term)) => self.scalar(number, term, trainer, time).map(Verdict::Keep),
@@ -83,7 +88,7 @@ impl Rules {
         self.compile(number, vec![values.to_vec()], trainer)?;
         let settled = settled(&self.spec, &self.sets, trainer, time);
         let samples = settled.first(Over::Samples(count), count, &self.programs[&number][0])?;
-        let range = range(&self.spec);
+        let range = range([&self.spec, trainer.end]);
         let panel = |(at, (name, term)): (usize, &(String, TermId))| {
             let sizes: Vec<usize> = self.spec.terms.get(*term).ty.axes.iter().map(|(_, size)| *size).collect();
             let (channels, size, range) = match sizes[..] {
@@ -161,9 +166,9 @@ fn settled<'a>(spec: &'a Spec, sets: &'a [Option<Arc<dyn DataSet>>], trainer: &'
     Settled { spec, sets, models, threads: trainer.options.threads, check_nan: trainer.options.check_nan }
 }
 
-/// The range of pictures with channels: that of the data.
-fn range(spec: &Spec) -> (f32, f32) {
-    let steps = spec.data.iter().flat_map(|data| &data.steps);
+/// The range of pictures with channels: that of the data. A phase knows only the data that it reads.
+fn range(specs: [&Spec; 2]) -> (f32, f32) {
+    let steps = specs.into_iter().flat_map(|spec| &spec.data).flat_map(|data| &data.steps);
     let range = |step: &Step| if let Step::Range { low, high } = step { Some((*low as f32, *high as f32)) } else { None };
     steps.filter_map(range).next().unwrap_or((0.0, 1.0))
 }

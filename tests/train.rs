@@ -1,0 +1,194 @@
+//! Training runs: they continue to the same bytes after stops and kills, refuse what is damaged, and name what goes wrong.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Said, segc};
+
+mod support;
+
+/// A generator, a critic and a net in three phases, with every kind of statement.
+const TINY: &str = include_str!("run/tiny.seg");
+
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("tiny.seg"), TINY).unwrap();
+    home
+}
+
+fn run(home: &Path, out: &str, more: &[&str]) -> Said {
+    let every = if more.contains(&"--checkpoint-every") { &[][..] } else { &["--checkpoint-every", "4"] };
+    segc(home, &[&["run", "tiny.seg", "--out", out], every, more].concat())
+}
+
+/// All files of a run but run.json, which names the threads.
+fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![out.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("run.json") {
+                all.insert(path.strip_prefix(out).unwrap().into(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    all
+}
+
+#[track_caller]
+fn assert_same(a: &Path, b: &Path) {
+    let (a, b) = (files(a), files(b));
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    for (name, bytes) in &a {
+        assert!(*bytes == b[name], "{} differs", name.display());
+    }
+}
+
+#[test]
+fn a_run_that_stops_after_steps_continues_to_the_same_bytes_on_any_threads() {
+    let home = home();
+    run(home.path(), "straight", &["--threads", "2"]).succeeds();
+    for step in [1, 5, 12, 13, 15, 16, 21, 22, 27, 28, 60] {
+        let said = run(home.path(), "halted", &["--stop-after", &step.to_string(), "--threads", "1"]);
+        said.succeeds();
+        assert!(said.err.contains("stopped after the steps"), "{}", said.err);
+        let summary = fs::read_to_string(home.path().join("halted/summary.json")).unwrap();
+        assert!(summary.contains("\"complete\": false"), "{summary}");
+    }
+    run(home.path(), "halted", &["--threads", "1"]).succeeds();
+    assert_same(&home.path().join("straight"), &home.path().join("halted"));
+    let metrics = fs::read_to_string(home.path().join("straight/metrics.jsonl")).unwrap();
+    for word in ["\"losses\"", "\"measured\"", "\"shown\"", "\"kept\"", "\"restarted\":1", "\"finished\":true"] {
+        assert!(metrics.contains(word), "{word} is not among\n{metrics}");
+    }
+}
+
+/// Runs are killed at random moments; `SEGC_KILLS` says how often.
+#[cfg(unix)]
+#[test]
+fn a_killed_run_continues_to_the_same_bytes() {
+    let home = home();
+    let begun = Instant::now();
+    run(home.path(), "straight", &[]).succeeds();
+    let whole = begun.elapsed();
+    let kills: u64 = std::env::var("SEGC_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(3);
+    for number in 0..kills {
+        let out = format!("killed {number}");
+        // A few kills of each run, at moments that spread over its time.
+        for turn in 0..3 {
+            let part = (number * 7919 + turn * 104_729 + 31) % 1000;
+            kill(home.path(), &out, whole.mul_f64(part as f64 / 1000.0));
+        }
+        run(home.path(), &out, &[]).succeeds();
+        assert_same(&home.path().join("straight"), &home.path().join(&out));
+        fs::remove_dir_all(home.path().join(&out)).unwrap();
+    }
+}
+
+#[cfg(unix)]
+fn kill(home: &Path, out: &str, after: Duration) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_segc"));
+    let words = ["run", "tiny.seg", "--out", out, "--checkpoint-every", "4", "--quiet"];
+    let mut child = command.args(words).current_dir(home).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_the_step_at_hand() {
+    let home = home();
+    let words = ["run", "tiny.seg", "--out", "halted", "--set", "length=100000"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_segc"));
+    let child = command.args(words).current_dir(home.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let metrics = home.path().join("halted/metrics.jsonl");
+    let begun = Instant::now();
+    while !metrics.is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no step was done in two minutes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    Said::of(child.wait_with_output().unwrap()).fails(75, &["stopped", "same command continues"]);
+    assert!(home.path().join("halted/checkpoints/last.safetensors").is_file());
+    assert!(home.path().join("halted/report.html").is_file());
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_with_a_whole_one_named() {
+    let home = home();
+    run(home.path(), "out", &["--stop-after", "9"]).succeeds();
+    let last = home.path().join("out/checkpoints/last.safetensors");
+    let good = fs::read(&last).unwrap();
+    let mut bad = good.clone();
+    bad[good.len() / 2] ^= 4;
+    fs::write(&last, &bad).unwrap();
+    run(home.path(), "out", &[]).fails(4, &["last.safetensors is damaged", "the hash differs", "8.safetensors beside it is whole"]);
+    fs::write(&last, &good[..good.len() - 7]).unwrap();
+    run(home.path(), "out", &[]).fails(4, &["last.safetensors is damaged", "cut off", "8.safetensors beside it is whole"]);
+    fs::copy(home.path().join("out/checkpoints/8.safetensors"), &last).unwrap();
+    run(home.path(), "out", &[]).succeeds();
+    run(home.path(), "straight", &[]).succeeds();
+    assert_eq!(
+        files(&home.path().join("out"))[Path::new("metrics.jsonl")],
+        files(&home.path().join("straight"))[Path::new("metrics.jsonl")]
+    );
+}
+
+#[test]
+fn the_checkpoint_of_another_run_is_refused_with_the_difference() {
+    let home = home();
+    run(home.path(), "a", &["--stop-after", "4"]).succeeds();
+    run(home.path(), "b", &["--stop-after", "4", "--set", "latent=5"]).succeeds();
+    run(home.path(), "a", &["--set", "latent=5"]).fails(2, &["latent is 6 there and 5 here"]);
+    let last = |out: &str| home.path().join(out).join("checkpoints/last.safetensors");
+    fs::remove_file(last("a")).unwrap();
+    fs::copy(last("b"), last("a")).unwrap();
+    run(home.path(), "a", &[]).fails(4, &["belongs to another run", "latent is 5 there and 6 here", "--overwrite"]);
+    run(home.path(), "a", &["--overwrite", "--stop-after", "2"]).succeeds();
+}
+
+#[test]
+fn so_many_checkpoints_are_kept_as_were_asked_for() {
+    let home = home();
+    run(home.path(), "out", &["--checkpoint-every", "2", "--keep-checkpoints", "2", "--stop-after", "9"]).succeeds();
+    let mut names: Vec<_> = fs::read_dir(home.path().join("out/checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["8.safetensors", "9.safetensors", "last.safetensors"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_op_place_phase_and_step() {
+    let home = home();
+    let text = "data images = pictures(scenes: easy) |> resize(8)\n\
+        net flat()(x: image) -> real {\n    weight w: real = 1\n    return w * mean(x)\n}\n\
+        model m = flat()\n\
+        loss gap = log(m(images.image) - 2 * step) + 0 * step\n\
+        train down for 9 steps, batch 4 { update m by gap with sgd(0.1) }\n";
+    fs::write(home.path().join("nan.seg"), text).unwrap();
+    let said = segc(home.path(), &["run", "nan.seg", "--out", "out"]);
+    said.fails(5, &["not-finite", "`log` made NaN", "phase down, step 2, `gap`", "nan.seg:7"]);
+}
+
+#[test]
+fn a_spec_without_training_stops_after_images() {
+    let home = home();
+    let text = "data images = pictures(scenes: easy) |> resize(8)\n\
+        output masks = mean(images.image, over: channel) over images\n\
+        eval light over images.test = mean(images.image)\n";
+    fs::write(home.path().join("plain.seg"), text).unwrap();
+    segc(home.path(), &["run", "plain.seg", "--out", "straight"]).succeeds();
+    for step in ["20", "300"] {
+        let said = segc(home.path(), &["run", "plain.seg", "--out", "halted", "--stop-after", step, "--checkpoint-every", "5"]);
+        said.succeeds();
+        assert!(said.err.contains("stopped after the steps"), "{}", said.err);
+    }
+    segc(home.path(), &["run", "plain.seg", "--out", "halted"]).succeeds();
+    assert_same(&home.path().join("straight"), &home.path().join("halted"));
+}
