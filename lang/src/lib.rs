@@ -33,6 +33,8 @@ pub struct Checked {
     pub spec: Option<spec::Spec>,
     /// Everything that was found, the spec's own faults first.
     pub faults: Vec<Fault>,
+    /// Warnings that the spec accepts, with its reasons.
+    pub accepted: Vec<(Fault, String)>,
 }
 
 impl Checked {
@@ -64,7 +66,22 @@ pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Override
         place || spoiled && CONSEQUENCES.contains(&fault.code)
     };
     faults.extend(later.into_iter().filter(|fault| !repeats(fault)));
-    Checked { modules, spec, faults }
+    let accepted = accepted(&modules, &mut faults);
+    Checked { modules, spec, faults, accepted }
+}
+
+/// Takes the warnings out that the spec, or one that it extends, accepts.
+fn accepted(modules: &Modules, faults: &mut Vec<Fault>) -> Vec<(Fault, String)> {
+    let items = modules.lineage(modules.root).flat_map(|module| &modules.module(module).file.items);
+    let known: Vec<&syntax::Accept> =
+        items.filter_map(|item| if let syntax::ItemKind::Accept(accept) = &item.kind { Some(accept) } else { None }).collect();
+    let reason = |fault: &Fault| {
+        let own = known.iter().find(|accept| accept.code.text == fault.code && fault.severity == Severity::Warning)?;
+        Some(own.reason.text.clone())
+    };
+    let (told, rest): (Vec<Fault>, Vec<Fault>) = std::mem::take(faults).into_iter().partition(|fault| reason(fault).is_some());
+    *faults = rest;
+    told.into_iter().filter_map(|fault| Some((reason(&fault)?, fault))).map(|(reason, fault)| (fault, reason)).collect()
 }
 
 /// What `check` proves of the whole text: in a text with errors, `elaborate` finds these only as their consequences.

@@ -93,6 +93,8 @@ pub enum ItemKind {
     Eval(Eval),
     /// `output masks = found over images`.
     Output(Output),
+    /// `accept "idle-perturbation": "the control, which must fail"`.
+    Accept(Accept),
     /// What could not be parsed; its fault is already reported.
     Broken,
 }
@@ -467,6 +469,15 @@ pub struct Eval {
     pub with: Vec<Set>,
     /// What is measured.
     pub value: Expr,
+}
+
+/// A warning that the spec makes on purpose.
+#[derive(Clone, Debug)]
+pub struct Accept {
+    /// The warning's code.
+    pub code: Text,
+    /// Why.
+    pub reason: Text,
 }
 
 /// What a run writes as pictures.

@@ -44,6 +44,8 @@ struct Found {
     /// Names that are no files.
     misnamed: bool,
     faults: Vec<FaultJson>,
+    /// Warnings that specs accept, with their reasons.
+    accepted: Vec<serde_json::Value>,
 }
 
 impl Found {
@@ -57,6 +59,7 @@ impl Found {
         };
         let checked = compile(&path.display().to_string(), &text, &Files::beside(path), overrides);
         checked.faults.iter().for_each(|fault| self.fault(fault, &checked.modules.sources, format));
+        checked.accepted.iter().for_each(|(fault, reason)| self.accept(fault, reason, format));
     }
 
     fn fault(&mut self, fault: &Fault, sources: &Sources, format: Format) {
@@ -70,6 +73,16 @@ impl Found {
         }
     }
 
+    /// A warning that the spec makes on purpose.
+    fn accept(&mut self, fault: &Fault, reason: &str, format: Format) {
+        match format {
+            Format::Human => console::out(&format!("accepted[{}]: {}\n  because: {reason}\n\n", fault.code, fault.message)),
+            Format::Json => {
+                self.accepted.push(serde_json::json!({ "code": fault.code, "message": fault.message, "reason": reason }));
+            }
+        }
+    }
+
     fn summary(&self, specs: usize) -> String {
         let specs = console::count(specs, "spec");
         if self.errors + self.warnings == 0 {
@@ -79,7 +92,8 @@ impl Found {
     }
 
     fn json(&self) -> String {
-        let report = serde_json::json!({ "errors": self.errors, "warnings": self.warnings, "faults": self.faults });
+        let (errors, warnings) = (self.errors, self.warnings);
+        let report = serde_json::json!({ "errors": errors, "warnings": warnings, "faults": self.faults, "accepted": self.accepted });
         format!("{report:#}\n")
     }
 

@@ -3,10 +3,11 @@
 use super::names::with;
 use super::what::What;
 use super::{Checker, Scope, graph};
+use crate::explain;
 use crate::fault::Fault;
 use crate::modules::ModuleId;
 use crate::nearest::suggestion;
-use crate::syntax::{Binding, Eval, Extend, ItemKind, Model, Name, NameRule, Output, Set, Solve};
+use crate::syntax::{Accept, Binding, Eval, Extend, ItemKind, Model, Name, NameRule, Output, Set, Solve};
 
 impl<'m> Checker<'m> {
     /// Checks one item.
@@ -35,6 +36,7 @@ impl<'m> Checker<'m> {
             ItemKind::Train(train) => self.train(train, &mut scope),
             ItemKind::Eval(eval) => self.eval(eval, &mut scope),
             ItemKind::Output(output) => self.output(output, &mut scope),
+            ItemKind::Accept(accept) => self.accept(accept),
         }
     }
 
@@ -153,6 +155,24 @@ impl<'m> Checker<'m> {
         let what = self.expr(&eval.value, scope);
         if !matches!(what, What::Value | What::Record(_) | What::None | What::Unknown) {
             self.wrong_kind(&eval.value, &what, "a number, or a record of numbers");
+        }
+    }
+
+    /// Only a warning can be accepted, and only with a reason.
+    fn accept(&mut self, accept: &'m Accept) {
+        let code = &accept.code;
+        if !explain::WARNINGS.contains(&code.text.as_str()) {
+            let known = explain::explain(&code.text).is_some();
+            let fault = if known {
+                Fault::error("wrong-kind", format!("`{}` is an error, and only warnings can be accepted", code.text), code.span, "an error")
+            } else {
+                Fault::error("unknown-name", format!("no warning is called `{}`", code.text), code.span, "not found")
+            };
+            self.fault(with(fault, suggestion(&code.text, explain::WARNINGS.iter().copied())));
+        }
+        if accept.reason.text.trim().is_empty() {
+            let fault = Fault::error("wrong-kind", "a warning is accepted for a reason", accept.reason.span, "no reason");
+            self.fault(fault.help("Say why it is meant so; the report repeats it."));
         }
     }
 

@@ -75,7 +75,7 @@ impl<'m> Elaborator<'m> {
         let Some((scene, span)) = rendered.into_iter().find(|(scene, span)| self.learns_mask(scene, *span)) else { return };
         let message = format!("nothing keeps the mask of `{}` from being empty", root(&scene).name);
         let idle = trained.iter().flat_map(|loss| &loss.reading.idle_bounds).next().copied();
-        let mut fault = Fault::warning("degenerate", message, self.own_place(span), "with an empty mask this is the background alone");
+        let mut fault = Fault::warning("empty-mask", message, self.own_place(span), "with an empty mask this is the background alone");
         if let Some(idle) = idle.filter(|idle| self.own_place(*idle) == *idle) {
             fault = fault.also(idle, "this is zero, so the term for it does nothing");
         }
@@ -108,7 +108,7 @@ impl<'m> Elaborator<'m> {
                 continue;
             }
             let message = format!("nothing has to recover what `{name}` draws");
-            let mut fault = Fault::warning("degenerate", message, slot, "painted anew from a draw");
+            let mut fault = Fault::warning("unrecovered-draw", message, slot, "painted anew from a draw");
             if let Some(idle) = trained.iter().flat_map(|loss| &loss.reading.idle_latents).next() {
                 fault = fault.also(*idle, "this is zero, so the term for it does nothing");
             }
@@ -149,7 +149,8 @@ impl<'m> Elaborator<'m> {
             told.push(place);
             let name = &binding.binder.name.text;
             let message = format!("the real images of `{name}` are shown whole, while `{}` moves a layer", moved.0);
-            let fault = Fault::warning("degenerate", message, place, "not cropped at random, or without a margin").also(moved.1, "moved");
+            let fault =
+                Fault::warning("uncut-photographs", message, place, "not cropped at random, or without a margin").also(moved.1, "moved");
             let help = "A shift cuts objects at the border; where photographs are never cut, that alone tells them apart. In PerturbGAN's \
                         paper a run without crops ends at IoU 0.26, the default at 0.69. Leave a margin: \
                         `resize(floor(9/8 * side)) |> random_crop(side)`.";
@@ -226,7 +227,7 @@ impl<'m> Elaborator<'m> {
             });
             let Some((second, other, model)) = twin else { continue };
             let message = format!("`{second}` and `{first}` of `{}` are painted by one call of `{model}`", name.text);
-            let fault = Fault::warning("degenerate", message, *one, format!("`{first}`")).also(other, format!("`{second}`"));
+            let fault = Fault::warning("shared-generator", message, *one, format!("`{first}`")).also(other, format!("`{second}`"));
             let help = "One generator can make the layers agree, so that a shift shows less. In PerturbGAN's paper a single generator ends \
                         at IoU 0.55, two at 0.69. Give each layer a model of its own.";
             self.fault(fault.help(help));
@@ -252,7 +253,7 @@ impl<'m> Elaborator<'m> {
                     continue;
                 }
                 let message = format!("`{model}` sees `{}` only as it is, never perturbed", scene.name);
-                let fault = Fault::warning("degenerate", message, self.own_place(*span), "not perturbed");
+                let fault = Fault::warning("unperturbed-critic", message, self.own_place(*span), "not perturbed");
                 let help = "What nobody looks at teaches nothing: any mask passes. In PerturbGAN's paper a run without the shift ends at \
                             IoU 0.04, the default at 0.69. Render the perturbation for the critic.";
                 self.fault(fault.help(help));

@@ -94,7 +94,7 @@ impl<'m> Elaborator<'m> {
             }
             let shown = if *low == 0.0 { "0".to_string() } else { low.to_string() };
             let message = format!("the perturbation `{}` is not random: `{}` is always {shown}", perturb.binder.name.text, name.text);
-            let fault = Fault::warning("degenerate", message, draw.from.span, format!("from {shown} to {shown}"));
+            let fault = Fault::warning("idle-perturbation", message, draw.from.span, format!("from {shown} to {shown}"));
             let help = "Without it the whole image in one layer is an optimum: nothing makes a mask worth having. In PerturbGAN's paper \
                         such a run ends at IoU 0.04, the default at 0.69. Keep it as a control only.";
             self.fault(fault.help(help));

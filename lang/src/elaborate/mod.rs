@@ -79,17 +79,30 @@ pub fn with_phases(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, V
     on_a_large_stack(|| {
         let (spec, mut faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
         for moment in moments(&spec) {
-            let (_, later) = Elaborator::new(modules, &Overrides { moment, ..overrides.clone() })
-                .finish(&Overrides { moment, ..overrides.clone() }, &asked);
+            let overrides = Overrides { moment, ..overrides.clone() };
+            let (spec, later) = Elaborator::new(modules, &overrides).finish(&overrides, &asked);
             let place = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
             for fault in later {
                 if !faults.iter().any(|known| known.code == fault.code && place(known) == place(&fault)) {
-                    faults.push(fault);
+                    faults.push(told_where(fault, modules, &spec, moment));
                 }
             }
         }
         (sound(&faults).then_some(spec), faults)
     })
+}
+
+/// A fault outside of the text of a phase also shows the phase in which it is one.
+fn told_where(fault: Fault, modules: &Modules, spec: &Spec, moment: Moment) -> Fault {
+    let Moment::Phase { number, .. } = moment else { return fault };
+    let Some(phase) = spec.phases.get(number) else { return fault };
+    let items = modules.of_source(phase.span.source).map_or(&[][..], |module| &modules.module(module).file.items);
+    let inside = |outer: Span, span: Span| outer.source == span.source && outer.start <= span.start && span.end <= outer.end;
+    let own = items.iter().find(|item| inside(item.span, phase.span));
+    if own.is_some_and(|item| fault.labels.iter().any(|(span, _)| inside(item.span, *span))) {
+        return fault;
+    }
+    fault.also(phase.span, format!("in the phase `{}`", phase.name))
 }
 
 /// The moments of a spec's phases whose faults are those of all.

@@ -116,7 +116,7 @@ impl<'m> Elaborator<'m> {
         let length = self.length_of_time(&train.duration, &scope)?;
         let batch = match &train.batch {
             None => BATCH,
-            Some(batch) => self.counted(batch, &scope, "a batch has")?,
+            Some(batch) => self.counted(batch, &scope, "samples of a batch")?,
         };
         let fresh = self.models(&train.fresh, &scope)?;
         let mut trained = Vec::new();
@@ -153,7 +153,7 @@ impl<'m> Elaborator<'m> {
         match number.integer().and_then(|count| usize::try_from(count).ok()).filter(|count| (1..=1 << 20).contains(count)) {
             Some(count) => Ok(count),
             None => {
-                let message = format!("{what} a whole number from 1 to {}, not {number}", 1 << 20);
+                let message = format!("{what} are a whole number from 1 to {}, not {number}", 1 << 20);
                 Err(self.fault(Fault::error("bad-size", message, expr.span, format!("{number}"))))
             }
         }

@@ -112,7 +112,7 @@ impl<'m> Elaborator<'m> {
             }
             TrainKind::Finish(when) => Act::Finish(self.decision(when, Element::Bool, "this decides when training ends", present)?),
             TrainKind::Show(count, values) => {
-                Act::Show { count: self.counted(count, &scope, "pictures are shown of")?, values: self.pictures_of(values, present)? }
+                Act::Show { count: self.counted(count, &scope, "pictures shown")?, values: self.pictures_of(values, present)? }
             }
             TrainKind::Measure(evals) if present.training => Act::Measure(evals.iter().map(text).collect()),
             TrainKind::Measure(evals) => Act::Measure(self.measured(evals)?),

@@ -77,12 +77,13 @@ fn space(text: &str, all: &[Token], number: usize, starts: &BTreeSet<usize>) -> 
     }
     let touching = before.end == token.start;
     let word = matches!(before.kind, TokenKind::Word) && (!is_reserved(last) || field(text, all, number - 1));
+    let accepts = number > 1 && all[number - 2].text(text) == "accept";
     let header = number > 1 && matches!(all[number - 2].text(text), "fn" | "net");
     match (last, next) {
         ("{", "}") | ("(" | "[", _) | (_, ")" | "]" | ",") => 0,
         ("." | ".." | "::" | "^", _) | (_, "." | "::" | "^") => 0,
         (_, "..") if !matches!(last, "," | ":") => 0,
-        (_, ":") => usize::from(before.kind == TokenKind::Text),
+        (_, ":") => usize::from(before.kind == TokenKind::Text && !accepts),
         ("-", _) if unary(text, all, number - 1) => 0,
         ("/", _) | (_, "/") if fraction(text, all, number) => 0,
         (_, "(") if header || last == ")" => 0,

@@ -60,7 +60,7 @@ fn definitions(sources: &Sources, file: &File, number: usize) -> Vec<Own> {
     let plain = |name: &Name| vec![one(name, false)];
     let binder = |binder: &Binder| vec![one(&binder.name, binder.family.is_some())];
     match &file.items[number].kind {
-        ItemKind::Use(_) | ItemKind::Extend(_) | ItemKind::Output(_) => Vec::new(),
+        ItemKind::Use(_) | ItemKind::Extend(_) | ItemKind::Output(_) | ItemKind::Accept(_) => Vec::new(),
         ItemKind::Axis(names, _) => names.iter().map(|name| one(name, false)).collect(),
         ItemKind::Alias(name, _) | ItemKind::Names(name, _) | ItemKind::Scene(name, _) => plain(name),
         ItemKind::Param(param) => plain(&param.name),
@@ -86,7 +86,7 @@ fn lost(sources: &Sources, file: &File, number: usize) -> Option<Own> {
     let first = words.next()?;
     let name = match first.text(text) {
         "frozen" | "builtin" => words.find(|word| !matches!(word.text(text), "host" | "fn" | "model"))?,
-        "use" | "extend" | "output" => return None,
+        "use" | "extend" | "output" | "accept" => return None,
         word if ITEMS.contains(&word) => words.next()?,
         _ => words.next().unwrap_or(first),
     };

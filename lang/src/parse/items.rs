@@ -5,8 +5,8 @@ use super::tree::{Kids, Node, Tree};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::syntax::{
-    Binding, Body, Dim, Eval, Expr, ExprKind, Extend, Fn, Formal, Group, ItemKind, Kind, Model, NameRule, Net, Origin, Output, Param,
-    Perturb, Set, Solve, Statement, StatementKind, Type, TypeKind, Use, UseTarget, Variant,
+    Accept, Binding, Body, Dim, Eval, Expr, ExprKind, Extend, Fn, Formal, Group, ItemKind, Kind, Model, NameRule, Net, Origin, Output,
+    Param, Perturb, Set, Solve, Statement, StatementKind, Type, TypeKind, Use, UseTarget, Variant,
 };
 
 impl<'a> Tree<'a> {
@@ -54,6 +54,7 @@ impl<'a> Tree<'a> {
                 let (name, over) = (kids.name(self), kids.inside(self, Rule::over));
                 ItemKind::Eval(Eval { name, over, with: self.with(&mut kids), value: kids.expr(self) })
             }
+            Rule::accept => ItemKind::Accept(Accept { code: kids.string(self), reason: kids.string(self) }),
             Rule::output => ItemKind::Output(Output { name: kids.name(self), value: kids.expr(self), over: kids.expr(self) }),
             Rule::train => ItemKind::Train(self.train(&mut kids)),
             _ => ItemKind::Broken,

@@ -129,7 +129,7 @@ impl<'a> Tree<'a> {
 
 /// The children of a node without its keywords.
 pub fn children(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    node.into_inner().filter(|n| n.as_rule() < Rule::k_after && n.as_rule() != Rule::EOI)
+    node.into_inner().filter(|n| n.as_rule() < Rule::k_accept && n.as_rule() != Rule::EOI)
 }
 
 /// The children of a node in order. The grammar guarantees what is asked for; where it does not, the answer is empty or `Broken`.

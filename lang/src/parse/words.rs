@@ -1,9 +1,9 @@
 //! The reserved words.
 
 /// Words that begin an item. `let` and `draw` also begin statements.
-pub const ITEMS: [&str; 22] = [
+pub const ITEMS: [&str; 23] = [
     "use", "extend", "axis", "type", "param", "variant", "data", "names", "fn", "net", "model", "frozen", "builtin", "scene", "perturb",
-    "let", "draw", "loss", "solve", "eval", "train", "output",
+    "let", "draw", "loss", "solve", "eval", "train", "output", "accept",
 ];
 
 /// Reserved words that begin a statement in braces and nothing else.

@@ -228,3 +228,18 @@ fn losses_that_reach_nothing() {
         .join("\n")
     );
 }
+
+#[test]
+fn what_is_accepted_is_no_fault() {
+    let text = "data images = pictures() |> resize(8)\nnet flat()(x: image) -> real {\n weight w: real = 1\n weight b: real = 0\n\
+        return w * mean(x) + stop(b)\n}\nmodel m = flat()\nloss gap = (m(images.image) - 1)^2\n\
+        train a for 3 steps { update m by gap with sgd(0.1) }\n";
+    let told = |text: &str| {
+        let checked = crate::compile("try.seg", text, &Nowhere, &Overrides::default());
+        let codes: Vec<_> = checked.faults.iter().map(|fault| fault.code).collect();
+        (codes, checked.accepted.into_iter().map(|(fault, reason)| (fault.code, reason)).collect::<Vec<_>>())
+    };
+    assert_eq!(told(text), (vec!["unreached-weight"], vec![]));
+    let accepting = format!("{text}accept \"unreached-weight\": \"it is measured only\"\n");
+    assert_eq!(told(&accepting), (vec![], vec![("unreached-weight", "it is measured only".to_string())]));
+}
