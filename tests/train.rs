@@ -15,7 +15,7 @@ mod support;
 const TINY: &str = include_str!("run/tiny.seg");
 
 fn home() -> tempfile::TempDir {
-    let home = tempfile::tempdir().unwrap();
+    let home = support::home();
     fs::write(home.path().join("tiny.seg"), TINY).unwrap();
     home
 }

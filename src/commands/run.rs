@@ -166,7 +166,12 @@ impl train::Observer for Watch {
     }
 
     fn save(&mut self, state: &State, passing: bool) -> Result<(), RunError> {
-        self.checkpoints.save(state, passing)
+        self.checkpoints.save(state, passing)?;
+        self.recorder.draft()
+    }
+
+    fn left_out(&mut self, file: &str, why: &str) {
+        console::err(&format!("left out of training {file}: {why}"));
     }
 
     fn stop(&self) -> bool {

@@ -192,6 +192,13 @@ impl Recorder {
         Ok(report)
     }
 
+    /// Writes the report as far as there is something to say: somebody may want to look while a run goes on.
+    pub fn draft(&self) -> Result<(), RunError> {
+        let outcome = Outcome { stopped: true, ..Outcome::default() };
+        let page = report::html(&self.about, &outcome, &self.pictures, &training::html(&self.out, &self.training));
+        folder::write(&self.out.join(REPORT), page.as_bytes(), Care::Quick)
+    }
+
     /// Gives the run up: what was found stays for a later run; a folder in which nothing was found is removed again.
     pub fn abandon(self) -> Result<(), RunError> {
         if !self.lines.is_empty() || !self.earlier.is_empty() || self.out.join(CHECKPOINTS).exists() {

@@ -70,8 +70,8 @@ fn head(about: &About, outcome: &Outcome) -> String {
     let facts: String = facts.iter().map(|fact| format!("<span>{fact}</span>")).collect();
     let _ = writeln!(page, "<p class=\"facts\">{facts}</p>");
     if outcome.stopped {
-        page.push_str("<p class=\"stopped\">This run was stopped before its end; these are the figures of the images that were done. ");
-        page.push_str("The same command continues it.</p>\n");
+        page.push_str("<p class=\"stopped\">This run is not at its end; these are the figures so far. ");
+        page.push_str("If it was stopped, the same command continues it.</p>\n");
     }
     for remark in &about.remarks {
         let _ = writeln!(page, "<p class=\"stopped\">{}</p>", escape(remark));

@@ -79,6 +79,7 @@ impl Course {
         let number = trainer.state.place.phase;
         let phase = spec.phases[number].clone();
         begin(trainer, &spec, &phase)?;
+        trainer.sets.retain(&spec);
         let mut rules = 0;
         let nodes = nodes(&phase.body, &phase, &spec, trainer, &mut rules)?;
         let streams = streams(&nodes, &phase, &spec, trainer)?;
@@ -296,6 +297,9 @@ impl Course {
         let mut nodes = std::mem::take(&mut self.nodes);
         let last = nodes.iter_mut().filter_map(|node| if let Node::Finally(list) = node { Some(list) } else { None });
         last.into_iter().try_for_each(|list| self.walk(list, trainer, false))?;
+        for skipped in self.clockwork.streams.values().flat_map(Stream::skipped) {
+            trainer.observer.left_out(&skipped.file.display().to_string(), &skipped.why);
+        }
         let Place { phase, total, step, .. } = trainer.state.place;
         trainer.state.elapsed = Time::default().after(&self.clockwork.pace, step).elapsed;
         trainer.state.place = Place { phase: phase + 1, total, ..Place::default() };

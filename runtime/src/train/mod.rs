@@ -81,6 +81,8 @@ pub trait Observer {
     fn record(&mut self, record: &Record, panels: &[Panel]) -> Result<(), RunError>;
     /// The state is to be saved; `passing`: because the run stops here.
     fn save(&mut self, state: &State, passing: bool) -> Result<(), RunError>;
+    /// A file of the training data could not be used, and why.
+    fn left_out(&mut self, file: &str, why: &str);
     /// Whether to stop after the step at hand.
     fn stop(&self) -> bool;
 }
@@ -98,8 +100,9 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Ended, RunError> {
     let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, options.check_nan.is_some());
+    let settled = session::compiler(options)?;
     let sets = Sets { seed: options.seed, known: HashMap::new(), collected: HashMap::new() };
-    Trainer { end, specs, options, schedule, state, observer, compiler, sets, ahead: 0 }.run()
+    Trainer { end, specs, options, schedule, state, observer, compiler, settled, sets, ahead: 0 }.run()
 }
 
 /// A part of a phase that no executor runs yet.
@@ -117,6 +120,8 @@ struct Trainer<'a> {
     state: &'a mut State,
     observer: &'a mut dyn Observer,
     compiler: Compiler,
+    /// For programs of one sample, of which several run side by side.
+    settled: Compiler,
     sets: Sets,
     /// One while a step is under way, which the state does not count yet.
     ahead: u64,
@@ -157,7 +162,7 @@ impl Trainer<'_> {
         if let Some(known) = self.sets.collected.get(&item.name) {
             return Ok(known.clone());
         }
-        let programs = collect::programs(spec, number, &mut session::compiler(self.options)?)?;
+        let programs = collect::programs(spec, number, &mut self.settled)?;
         let mut sets = vec![None; spec.data.len()];
         for read in programs.data().into_iter().chain(collect::from(item)) {
             if sets[read].is_none() {
@@ -197,9 +202,15 @@ pub(crate) struct Sets {
 }
 
 impl Sets {
+    /// Forgets those that a phase does not read: they may be large.
+    fn retain(&mut self, spec: &Spec) {
+        let used: Vec<String> = spec.data.iter().map(key).collect();
+        self.known.retain(|own, _| used.contains(own));
+    }
+
     /// The data set of a data item.
     pub fn open(&mut self, data: &Data) -> Result<Arc<dyn DataSet>, RunError> {
-        let key = format!("{:?} {:?} {:?} {:?}", data.name, data.source, data.steps, data.size);
+        let key = key(data);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
@@ -207,4 +218,9 @@ impl Sets {
         self.known.insert(key, set.clone());
         Ok(set)
     }
+}
+
+/// What tells data sets apart.
+fn key(data: &Data) -> String {
+    format!("{:?} {:?} {:?} {:?}", data.name, data.source, data.steps, data.size)
 }

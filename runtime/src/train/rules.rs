@@ -11,16 +11,14 @@ use super::clock::Time;
 use super::log::{Figures, Panel};
 use super::{Trainer, start};
 use crate::data::DataSet;
-use crate::execute::Compiler;
 use crate::outcome::RunError;
-use crate::session::{self, Models, Programs, Settled, task};
+use crate::session::{Models, Programs, Settled, task};
 
 /// The rules of a phase.
 pub(super) struct Rules {
     spec: Spec,
     statements: Vec<Statement>,
     sets: Vec<Option<Arc<dyn DataSet>>>,
-    compiler: Compiler,
     /// By number of the rule; an evaluation has one for each set of samples.
     programs: HashMap<usize, Vec<Programs>>,
 }
@@ -51,7 +49,7 @@ impl Rules {
         let mut statements = Vec::new();
         flattened(&spec.phases[number].body, &mut statements);
         let sets = vec![None; spec.data.len()];
-        Ok(Rules { statements, sets, compiler: session::compiler(trainer.options)?, programs: HashMap::new(), spec })
+        Ok(Rules { statements, sets, programs: HashMap::new(), spec })
     }
 
     /// What the rule that stands at a place says at a time.
@@ -102,7 +100,7 @@ impl Rules {
     }
 
     fn measure(&mut self, number: usize, names: &[String], trainer: &mut Trainer, time: Time) -> Result<Vec<Figures>, RunError> {
-        let Rules { spec, sets, compiler, programs, .. } = self;
+        let Rules { spec, sets, programs, .. } = self;
         let evals: Vec<&Eval> = spec.evals.iter().filter(|eval| names.contains(&eval.name)).collect();
         let over = evals.iter().filter_map(|eval| if let Over::Data(data, _) = eval.over { Some(data) } else { None });
         open(over, spec, sets, trainer)?;
@@ -112,7 +110,7 @@ impl Rules {
         let mut figures: Vec<Figures> = tasks.iter().flat_map(|task| &task.skipped).map(Figures::of).collect();
         tasks.retain(|task| !task.is_empty());
         let roots = tasks.iter().map(|task| task.roots.clone()).collect();
-        compile(number, roots, spec, sets, compiler, programs, trainer)?;
+        compile(number, roots, spec, sets, programs, trainer)?;
         let settled = settled(spec, sets, trainer, time);
         for (task, programs) in tasks.iter().zip(&programs[&number]) {
             figures.extend(task.measure(&settled, programs)?.iter().map(Figures::of));
@@ -121,7 +119,7 @@ impl Rules {
     }
 
     fn compile(&mut self, number: usize, roots: Vec<Roots>, trainer: &mut Trainer) -> Result<(), RunError> {
-        compile(number, roots, &self.spec, &mut self.sets, &mut self.compiler, &mut self.programs, trainer)
+        compile(number, roots, &self.spec, &mut self.sets, &mut self.programs, trainer)
     }
 }
 
@@ -134,14 +132,13 @@ fn compile(
     roots: Vec<Roots>,
     spec: &Spec,
     sets: &mut [Option<Arc<dyn DataSet>>],
-    compiler: &mut Compiler,
     programs: &mut HashMap<usize, Vec<Programs>>,
     trainer: &mut Trainer,
 ) -> Result<(), RunError> {
     if programs.contains_key(&number) {
         return Ok(());
     }
-    let made = roots.iter().map(|roots| Programs::new(spec, roots, compiler)).collect::<Result<Vec<_>, _>>()?;
+    let made = roots.iter().map(|roots| Programs::new(spec, roots, &mut trainer.settled)).collect::<Result<Vec<_>, _>>()?;
     open(made.iter().flat_map(Programs::data), spec, sets, trainer)?;
     programs.insert(number, made);
     Ok(())
