@@ -47,6 +47,16 @@ fn wrong_usage_exits_with_two_and_names_the_nearest() {
 }
 
 #[test]
+fn what_a_spec_accepts_is_listed_and_does_not_count() {
+    let said = |variant: &str| segc(&repository(), &["check", "specs/perturbgan.seg", variant]);
+    let control = said("+no_shift");
+    control.succeeds();
+    assert!(control.out.contains("accepted[idle-perturbation]: the perturbation `shifted` is not random"), "{}", control.out);
+    assert!(control.out.contains("because: variant no_shift") && control.out.contains("1 spec checked, no faults"), "{}", control.out);
+    assert!(!said("+big_shift").out.contains("accepted"));
+}
+
+#[test]
 fn files_that_are_no_specs_are_named() {
     let home = home();
     let said = |words: &[&str]| segc(home.path(), words);

@@ -172,7 +172,7 @@ impl<'m> Checker<'m> {
         }
         if accept.reason.text.trim().is_empty() {
             let fault = Fault::error("wrong-kind", "a warning is accepted for a reason", accept.reason.span, "no reason");
-            self.fault(fault.help("Say why it is meant so; the report repeats it."));
+            self.fault(fault.help("Say why it is meant so; `segc check` repeats it."));
         }
     }
 

@@ -4,9 +4,12 @@ use super::names::with;
 use super::what::What;
 use super::{Checker, Scope, graph};
 use crate::fault::Fault;
-use crate::modules::ItemId;
+use crate::modules::{ItemId, ModuleId};
 use crate::nearest::suggestion;
-use crate::syntax::{Expr, ItemKind, Model, Name, Path, Set, StatementKind, Train, TrainKind, TrainStatement, Update};
+use crate::syntax::{Expr, ItemKind, Model, Name, Net, Path, Set, StatementKind, Train, TrainKind, TrainStatement, Update};
+
+/// Parts of parts of parts are looked for so deep.
+const NESTED: usize = 16;
 
 impl<'m> Checker<'m> {
     /// A training phase.
@@ -147,19 +150,48 @@ impl<'m> Checker<'m> {
             return;
         }
         let mut parts: Vec<&str> = models.iter().map(|model| model.binder.name.text.as_str()).collect();
+        let mut known = true;
         for model in models {
             match self.quietly(|checker| checker.instance(&model.net, scope)) {
-                What::Instance(Some((net, _))) => match &net.body {
-                    Some(body) => parts.extend(body.statements.iter().flat_map(|statement| part_names(&statement.kind))),
-                    None => return,
-                },
+                What::Instance(Some((net, module))) => known &= self.parts_of(net, module, NESTED, &mut parts),
                 _ => return,
             }
+        }
+        // A net that is given as an argument may be any of those that are there.
+        if !known {
+            parts.extend(self.all_parts());
         }
         if !parts.contains(&name.text.as_str()) {
             let fault = Fault::error("unknown-part", format!("no updated model has a part `{}`", name.text), name.span, "not found");
             self.fault(with(fault, suggestion(&name.text, parts)));
         }
+    }
+
+    /// The names of all parts of a net and of its parts; false where not all are known.
+    fn parts_of(&mut self, net: &'m Net, module: ModuleId, depth: usize, parts: &mut Vec<&'m str>) -> bool {
+        let (Some(body), true) = (&net.body, depth > 0) else { return false };
+        let mut known = true;
+        for statement in &body.statements {
+            let StatementKind::Part(_, inner) = &statement.kind else { continue };
+            parts.extend(part_names(&statement.kind));
+            let built = self.quietly(|checker| {
+                let mut scope = checker.net_scope(net, module);
+                checker.instance(inner, &mut scope)
+            });
+            known &= match built {
+                What::Instance(Some((inner, module))) => self.parts_of(inner, module, depth - 1, parts),
+                _ => false,
+            };
+        }
+        known
+    }
+
+    /// The names of the parts of all nets.
+    fn all_parts(&self) -> Vec<&'m str> {
+        let modules = self.modules;
+        let items = modules.list.iter().flat_map(|module| &module.file.items);
+        let bodies = items.filter_map(|item| if let ItemKind::Net(net) = &item.kind { net.body.as_ref() } else { None });
+        bodies.flat_map(|body| &body.statements).flat_map(|statement| part_names(&statement.kind)).collect()
     }
 
     fn model_path(&mut self, path: &'m Path, scope: &mut Scope<'m>) -> Option<&'m Model> {

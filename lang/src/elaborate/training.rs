@@ -10,7 +10,7 @@ use super::phases::Planned;
 use super::value::{Abort, Outcome, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Act, Average, Element, Prim, Statement, TermId, Update};
+use crate::spec::{Act, Average, Duration, Element, Prim, Statement, TermId, Update};
 use crate::syntax::{self, Expr, ItemKind, Net, Path, TrainKind, TrainStatement};
 
 /// What is known of the phase while its statements are read.
@@ -104,7 +104,7 @@ impl<'m> Elaborator<'m> {
                 Act::Together(inner)
             }
             TrainKind::Average(models, decay, from) => Act::Average(self.averages(models, decay, from.as_ref(), present)?),
-            TrainKind::Every(period, inner) => Act::Every(self.length_of_time(period, &scope)?, self.statements(inner, present)),
+            TrainKind::Every(period, inner) => Act::Every(self.period(period, &scope)?, self.statements(inner, present)),
             TrainKind::Finally(inner) => Act::Finally(self.statements(inner, present)),
             TrainKind::Keep(by) => Act::Keep(self.decision(by, Element::Real, "this decides which weights are kept", present)?),
             TrainKind::Restart(when) => {
@@ -120,6 +120,15 @@ impl<'m> Elaborator<'m> {
             TrainKind::Broken => return Err(Abort::Faulted),
         };
         Ok(vec![act])
+    }
+
+    /// A duration above zero.
+    fn period(&mut self, period: &'m Expr, scope: &Rc<Scope<'m>>) -> Result<Duration, Abort> {
+        let length = self.length_of_time(period, scope)?;
+        if length.amount > 0.0 {
+            return Ok(length);
+        }
+        Err(self.fault(Fault::error("bad-size", "this would be done again and again in no time", period.span, "no time")))
     }
 
     fn update(&mut self, update: &'m syntax::Update, present: &mut Present<'m>) -> Result<Update, Abort> {
