@@ -1,6 +1,7 @@
 //! Lays the buffers of kernels into one arena: two that are never alive at the same time may share elements.
 
 mod arena;
+mod cost;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,9 +11,10 @@ use segc_lang::spec::{Spec, TermId};
 use crate::build::{Leaf, Request};
 use crate::fuse::Kernels;
 use crate::graph::{NodeId, Shape};
-use crate::kernel::{Instruction, Kernel, Place};
+use crate::kernel::{Kernel, Place};
 use crate::ops::Form;
 use arena::Arena;
+pub use cost::Cost;
 
 /// Buffers begin at multiples of so many elements: a cache line.
 const ALIGN: usize = 16;
@@ -63,19 +65,6 @@ impl Buffer {
     pub fn lives(&self, kernel: usize) -> bool {
         self.first < kernel && self.last >= kernel
     }
-}
-
-/// What a run of a program costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Cost {
-    /// Arithmetic operations; a tap of a stencil counts two.
-    pub flop: u64,
-    /// Bytes read and written by kernels, in f32.
-    pub bytes: u64,
-    /// Kernels.
-    pub kernels: usize,
-    /// Bytes of the arena, in f32.
-    pub arena: u64,
 }
 
 /// Compiles named terms of a spec: all stages after `elaborate`.
@@ -145,32 +134,4 @@ fn inputs(graph: &crate::Graph) -> Vec<(Leaf, Shape)> {
         }
     }
     inputs
-}
-
-impl Program {
-    /// Counts work and memory.
-    pub fn cost(&self) -> Cost {
-        let mut cost = Cost { kernels: self.kernels.len(), arena: 4 * self.arena as u64, ..Cost::default() };
-        for kernel in &self.kernels {
-            match kernel {
-                Kernel::Whole(whole) => {
-                    let elements = |shape: &Shape| shape.iter().product::<usize>() as u64;
-                    cost.bytes += 4 * (whole.operands.iter().map(|(_, shape)| elements(shape)).sum::<u64>() + elements(&whole.result.1));
-                }
-                Kernel::Loop(body) => {
-                    let points = body.space.iter().product::<usize>() as u64;
-                    for instruction in &body.body {
-                        cost.flop += points
-                            * match instruction {
-                                Instruction::Apply(..) => 1,
-                                Instruction::LoadStencil(_, taps) | Instruction::RowStencil(_, taps) => 2 * taps.len() as u64,
-                                Instruction::Load(_) | Instruction::Splat(_) => 0,
-                            };
-                    }
-                    cost.bytes += 4 * points * (kernel.reads().len() + kernel.writes().len()) as u64;
-                }
-            }
-        }
-        cost
-    }
 }

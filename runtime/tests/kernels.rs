@@ -173,6 +173,9 @@ fn convolutions() {
         ([2, 24, 17, 18], [24, 1, 5, 5], Slide { groups: 24, stride: [2, 2], pad: [2; 4], ..plain }),
         ([2, 24, 17, 18], [36, 8, 3, 3], Slide { groups: 3, ..same }),
         ([2, 24, 40, 40], [1, 24, 3, 3], same),
+        // More than is laid out at a time.
+        ([5, 512, 33, 31], [2, 512, 1, 1], plain),
+        ([7, 150, 40, 40], [2, 150, 40, 40], same),
         // Derivatives of weights: few results, windows as large as pictures.
         ([20, 3, 30, 29], [17, 3, 30, 29], same),
         ([20, 3, 8, 8], [17, 3, 8, 8], same),
@@ -182,6 +185,31 @@ fn convolutions() {
     ];
     let case = |(x, w, slide): ([usize; 4], [usize; 4], Slide)| -> Case { (Arc::new(Conv2d(slide)), vec![x.into(), w.into()]) };
     check(cases.map(case).into(), 2e-6);
+}
+
+/// Windows, strides, dilations and pads of all kinds; what does not fit is left out.
+#[test]
+fn random_convolutions() {
+    let mut state = 1u64;
+    let mut roll = |from: usize, to: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        from + (state >> 33) as usize % (to - from + 1)
+    };
+    let mut cases: Vec<Case> = Vec::new();
+    while cases.len() < 150 {
+        let groups = [1, 1, 1, 2, 5][roll(0, 4)];
+        let sizes = [roll(1, 40), roll(1, 40)];
+        let taps = if roll(0, 2) == 0 { sizes } else { [roll(1, 5), roll(1, 5)] };
+        let pad = [0; 4].map(|_| roll(0, 6) as isize - 2);
+        let [stride, dilation, input_dilation] = [0; 3].map(|_| [roll(1, 3), roll(1, 3)].map(|by| if by == 3 { 1 } else { by }));
+        let slide = Slide { stride, pad, dilation, input_dilation, groups };
+        let (n, c, o) = (roll(1, 5), roll(1, 9), roll(1, 14));
+        let (x, w) = (vec![n, groups * c, sizes[0], sizes[1]], vec![groups * o, c, taps[0], taps[1]]);
+        if Conv2d(slide).shape(&[&x, &w]).is_ok_and(|to| to.iter().product::<usize>() < 20_000) {
+            cases.push((Arc::new(Conv2d(slide)), vec![x, w]));
+        }
+    }
+    check(cases, 2e-6);
 }
 
 #[test]

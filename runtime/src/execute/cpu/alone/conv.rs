@@ -6,7 +6,9 @@ use std::ops::Range;
 use segc_compiler::kernel::Slide;
 
 use super::direct::Direct;
+use super::dots::Dots;
 use super::gemm::{self, Item, Places, Side, Sizes, Strided, clear_end, spread};
+use super::sweep::Sweep;
 use super::{Hands, Memory, Room};
 
 /// Results of a group up to which windows are summed directly.
@@ -120,6 +122,12 @@ impl Conv {
     /// The way that suits the sizes.
     pub fn room(slide: &Slide, x: &[usize], w: &[usize], to: &[usize], arch: pulp::Arch) -> Box<dyn Room> {
         let frame = Frame::new(slide, x, w, to);
+        if let Some(room) = Dots::new(slide, x, w, to) {
+            return Box::new(room);
+        }
+        if let Some(room) = Sweep::new(slide, x, w, to, arch).filter(|_| frame.groups == 1 || frame.results > FEW) {
+            return Box::new(room);
+        }
         if frame.results <= FEW {
             return Box::new(Direct { frame });
         }

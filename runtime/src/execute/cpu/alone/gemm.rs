@@ -8,7 +8,7 @@ use pulp::Simd;
 use super::Hands;
 
 /// Depths that are summed in registers.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 
 /// Columns of an item: its panels of a block of depths fit into the second cache.
 pub(super) const BLOCK: usize = 256;
@@ -46,7 +46,7 @@ pub(super) struct Item<'a> {
 }
 
 /// Rows and columns of a tile: as many as the registers hold.
-fn tile(arch: pulp::Arch) -> (usize, usize) {
+pub(super) fn tile(arch: pulp::Arch) -> (usize, usize) {
     struct Lanes;
     impl pulp::WithSimd for Lanes {
         type Output = usize;
@@ -95,28 +95,29 @@ pub(super) fn multiply<'a>(
     hands: &mut Hands,
 ) {
     let (arch, padded) = (hands.arch, sizes.padded(hands.arch));
-    let common = &mut hands.common[..sizes.common(arch)];
-    match tile(arch).0 {
-        12 => pack_left::<12>(sizes, left, padded, common, hands.team, hands.own),
-        6 => pack_left::<6>(sizes, left, padded, common, hands.team, hands.own),
-        _ => pack_left::<4>(sizes, left, padded, common, hands.team, hands.own),
-    }
-    let packed: &[f32] = common;
+    let common = std::mem::take(&mut hands.common);
+    let packed = &mut common[..sizes.common(arch)];
+    pack_left(sizes, left, packed, hands);
+    let packed = &*packed;
     hands.team.each(items, hands.own, |item, memory| {
         let packed = &packed[item.batch * padded * sizes.depth..][..padded * sizes.depth];
         arch.dispatch(Job { packed, padded, depth: sizes.depth, right, item, memory });
     });
+    hands.common = common;
+}
+
+/// Packs the left side into its panels.
+pub(super) fn pack_left(sizes: Sizes, left: &impl Side, packed: &mut [f32], hands: &mut Hands) {
+    match tile(hands.arch).0 {
+        12 => pack_panels::<12>(sizes, left, packed, hands),
+        6 => pack_panels::<6>(sizes, left, packed, hands),
+        _ => pack_panels::<4>(sizes, left, packed, hands),
+    }
 }
 
 /// Block of depths by block of depths, each in panels of `M` rows.
-fn pack_left<const M: usize>(
-    sizes: Sizes,
-    left: &impl Side,
-    padded: usize,
-    packed: &mut [f32],
-    team: &super::Team,
-    own: &mut [super::Lines],
-) {
+fn pack_panels<const M: usize>(sizes: Sizes, left: &impl Side, packed: &mut [f32], hands: &mut Hands) {
+    let padded = sizes.rows.next_multiple_of(M);
     let panels = packed.chunks_mut((padded * sizes.depth).max(1)).enumerate().flat_map(|(batch, all)| {
         all.chunks_mut(padded * DEPTH).enumerate().flat_map(move |(block, chunk)| {
             let depths = chunk.len() / padded;
@@ -124,7 +125,7 @@ fn pack_left<const M: usize>(
             chunk.chunks_mut(8 * M * depths).enumerate().map(move |(group, part)| (batch, block * DEPTH, depths, group * 8 * M, part))
         })
     });
-    team.each(panels, own, |(batch, first, depths, row, part), _| {
+    hands.team.each(panels, hands.own, |(batch, first, depths, row, part), _| {
         left.pack(batch, row..(row + 8 * M).min(sizes.rows), first..first + depths, part.as_chunks_mut::<M>().0);
     });
 }
@@ -144,17 +145,27 @@ impl<R: Side> pulp::WithSimd for Job<'_, '_, R> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 12, 2, 32>(simd),
-            8 => self.run::<S, 6, 2, 16>(simd),
-            4 => self.run::<S, 4, 4, 16>(simd),
-            _ => self.run::<S, 4, 16, 16>(simd),
-        }
+        with_tile(simd, self);
     }
 }
 
-impl<R: Side> Job<'_, '_, R> {
-    /// Tiles of `M` rows and `W` columns, `V` registers wide.
+/// What is made of tiles of `M` rows and `W` columns, `V` registers wide.
+pub(super) trait Tiled {
+    fn run<S: Simd, const M: usize, const V: usize, const W: usize>(self, simd: S);
+}
+
+/// Runs with tiles as [`tile`] says.
+#[inline(always)]
+pub(super) fn with_tile<S: Simd>(simd: S, work: impl Tiled) {
+    match S::F32_LANES {
+        16 => work.run::<S, 12, 2, 32>(simd),
+        8 => work.run::<S, 6, 2, 16>(simd),
+        4 => work.run::<S, 4, 4, 16>(simd),
+        _ => work.run::<S, 4, 16, 16>(simd),
+    }
+}
+
+impl<R: Side> Tiled for Job<'_, '_, R> {
     #[inline(always)]
     fn run<S: Simd, const M: usize, const V: usize, const W: usize>(mut self, simd: S) {
         let (rows, columns) = (self.item.rows.clone(), self.item.columns.clone());
@@ -172,7 +183,7 @@ impl<R: Side> Job<'_, '_, R> {
                     let height = M.min(rows.end - row);
                     let left = block[row * depths..][..M * depths].as_chunks::<M>().0;
                     let mut made = [[0.0; W]; M];
-                    sum_tile::<S, M, V, W>(simd, height, width, left, panel, &mut made);
+                    sum_tile::<S, M, V, W>(simd, height, width, left, panel.iter().map(Some), &mut made);
                     // Sums of earlier depths wait in this thread's memory.
                     if first > 0 {
                         add(&mut made, &sums[number * down + line]);
@@ -189,7 +200,7 @@ impl<R: Side> Job<'_, '_, R> {
 }
 
 #[inline(always)]
-fn add<const W: usize, const M: usize>(made: &mut [[f32; W]; M], before: &[[f32; W]; M]) {
+pub(super) fn add<const W: usize, const M: usize>(made: &mut [[f32; W]; M], before: &[[f32; W]; M]) {
     for (to, from) in made.iter_mut().zip(before) {
         to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
     }
@@ -212,14 +223,14 @@ impl Item<'_> {
     }
 }
 
-/// Tiles with few rows or columns leave registers out.
+/// Sums depths. Tiles with few rows or columns leave registers out.
 #[inline(always)]
-fn sum_tile<S: Simd, const M: usize, const V: usize, const W: usize>(
+pub(super) fn sum_tile<'a, S: Simd, const M: usize, const V: usize, const W: usize>(
     simd: S,
     height: usize,
     width: usize,
     left: &[[f32; M]],
-    right: &[[f32; W]],
+    right: impl Iterator<Item = Option<&'a [f32; W]>>,
     made: &mut [[f32; W]; M],
 ) {
     let narrow = width <= W / 2;
@@ -235,16 +246,17 @@ fn sum_tile<S: Simd, const M: usize, const V: usize, const W: usize>(
 
 /// The first `R` of `M` rows, all columns or the left half.
 #[inline(always)]
-fn sum<S: Simd, const R: usize, const V: usize, const M: usize, const W: usize, const HALF: bool>(
+fn sum<'a, S: Simd, const R: usize, const V: usize, const M: usize, const W: usize, const HALF: bool>(
     simd: S,
     left: &[[f32; M]],
-    right: &[[f32; W]],
+    right: impl Iterator<Item = Option<&'a [f32; W]>>,
     made: &mut [[f32; W]; M],
 ) {
     let registers = if HALF { V / 2 } else { V };
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     for (a, b) in left.iter().zip(right) {
-        let (Some(a), Some(b)) = (a.first_chunk::<R>(), S::as_simd_f32s(b).0.first_chunk::<V>()) else { continue };
+        let (Some(a), Some(b)) = (a.first_chunk::<R>(), b) else { continue };
+        let Some(b) = S::as_simd_f32s(b).0.first_chunk::<V>() else { continue };
         for i in 0..R {
             let x = simd.splat_f32s(a[i]);
             for j in 0..registers {

@@ -5,15 +5,18 @@ mod contract;
 mod conv;
 mod definition;
 mod direct;
+mod dots;
 mod gather;
 mod gemm;
 mod max_pool;
 mod parts;
 mod permute;
 mod pick;
+mod planes;
 mod random;
 mod reduce;
 mod resample;
+mod sweep;
 mod thin;
 
 use segc_compiler::kernel::{Place, Whole};
