@@ -19,6 +19,11 @@ pub enum Command {
     /// Run a spec: find masks, measure them, write a report
     #[command(after_help = RUN_EXAMPLES, override_usage = "segc run [OPTIONS] SPEC [+VARIANT]...")]
     Run(Run),
+    /// Run a spec in many variants and with several seeds; print mean and spread of each
+    #[command(after_help = SWEEP_EXAMPLES, override_usage = "segc sweep [OPTIONS] SPEC [+VARIANT]...")]
+    Sweep(Sweep),
+    /// Put runs side by side: the params that differ, the figures, the best of each
+    Compare(Compare),
     /// Check specs and report every fault, without running anything
     #[command(override_usage = "segc check [OPTIONS] FILES... [+VARIANT]...")]
     Check(Check),
@@ -74,6 +79,55 @@ pub struct Run {
     /// Keep so many of the newest checkpoints
     #[arg(long, value_name = "K", default_value = "3")]
     pub keep_checkpoints: std::num::NonZeroUsize,
+}
+
+/// `segc sweep`.
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// The spec, and variants that all runs have
+    #[command(flatten)]
+    pub spec: SpecArgs,
+    /// The variants to run, one at a time, with a comma between: names of the spec, `all`, or `none` for the spec as it is
+    #[arg(long, value_name = "NAMES", default_value = "all", value_delimiter = ',')]
+    pub variants: Vec<String>,
+    /// Variants to leave out
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub without: Vec<String>,
+    /// Seeds of each variant: 0, 1, ..
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// Figures to print, such as test.iou [default: those that the paper reports, else the first]
+    #[arg(long = "metric", value_name = "NAME")]
+    pub metrics: Vec<String>,
+    /// Threads that compute; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// What computes
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub on: DeviceName,
+    /// Folder of the runs; a sweep that is there already is continued [default: sweeps/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print faults, errors and the table only
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Save the state of training after every so many steps [default: what the spec says, else 500]
+    #[arg(long, value_name = "STEPS")]
+    pub checkpoint_every: Option<std::num::NonZeroU64>,
+}
+
+/// `segc compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Folders of runs, or folders with runs in them
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Only these figures, such as test.iou
+    #[arg(long = "metric", value_name = "NAME")]
+    pub metrics: Vec<String>,
+    /// Write a page with the table and the pictures of the runs, too
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// A spec with what is asked of it.
@@ -238,6 +292,12 @@ const RUN_EXAMPLES: &str = "Examples:\n  \
     A run that was stopped (Ctrl-C, --stop-after) is continued by the same command. The folder of a run\n\
     holds report.html, summary.json, metrics.jsonl, grid.png, masks/, run.json, and where models are\n\
     trained checkpoints/ and pictures/.";
+
+const SWEEP_EXAMPLES: &str = "Examples:\n  \
+    segc sweep specs/perturbgan.seg --variants none,no_shift,single --seeds 3\n  \
+    segc sweep specs/iem.seg +paper --set photos=PHOTOS --set labels=MASKS --out sweeps/iem\n\n\
+    Each run has a folder of its own, OUT/VARIANT/seed-N. The same command continues a sweep that was stopped:\n\
+    runs that are complete are not done again, half ones go on. sweep.json and sweep.html hold all figures.";
 
 #[cfg(test)]
 mod tests {

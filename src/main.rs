@@ -13,12 +13,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use commands::{check, explain, fmt, new, ops, run, show};
+use commands::{check, compare, explain, fmt, new, ops, run, show, sweep};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     let exit = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Sweep(args) => sweep::sweep(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Check(args) => check::check(&args),
         Command::Show(args) => show::show(&args),
         Command::Fmt(args) => fmt::fmt(&args),

@@ -6,7 +6,7 @@ mod own;
 mod tests;
 
 use crate::source::{SourceId, Sources};
-use crate::syntax::{ExprKind, File, Item, Path, Set};
+use crate::syntax::{ExprKind, File, Item, ItemKind, Path, Set, Variant};
 use std::collections::BTreeMap;
 
 pub use join::load;
@@ -97,6 +97,12 @@ impl Modules {
     /// A module, the one that it extends, the one that this extends, and so on.
     pub fn lineage(&self, from: ModuleId) -> impl Iterator<Item = ModuleId> {
         std::iter::successors(Some(from), |module| self.base.get(module).copied())
+    }
+
+    /// The variants of the spec, then those of the specs that it extends.
+    pub fn variants(&self) -> impl Iterator<Item = &Variant> {
+        let items = self.lineage(self.root).flat_map(|module| &self.module(module).file.items);
+        items.filter_map(|item| if let ItemKind::Variant(variant) = &item.kind { Some(variant) } else { None })
     }
 
     /// All names that mean something in a module, for suggestions.

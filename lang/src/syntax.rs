@@ -168,6 +168,17 @@ pub struct Variant {
     pub base: Option<Path>,
     /// What it sets.
     pub sets: Vec<Set>,
+    /// What the paper says that it comes to.
+    pub reported: Vec<Figure>,
+}
+
+/// A figure of the paper, to stand beside that of a run: `test.iou: 0.72`.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// The evaluation and its value.
+    pub of: Path,
+    /// The number as written.
+    pub number: String,
 }
 
 /// A name that may be a family: `G`, `G[k in 0..n]`, `d[0]`.

@@ -1,12 +1,14 @@
 //! One room for each verb.
 
 pub mod check;
+pub mod compare;
 pub mod explain;
 pub mod fmt;
 pub mod new;
 pub mod ops;
 pub mod run;
 pub mod show;
+pub mod sweep;
 
 use std::path::{Path, PathBuf};
 

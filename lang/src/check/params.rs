@@ -135,6 +135,26 @@ impl<'m> Checker<'m> {
             }
             self.variant_set(set, name, module);
         }
+        for figure in &variant.reported {
+            self.figure(&figure.of, module);
+        }
+    }
+
+    /// A figure of the paper belongs to an evaluation.
+    fn figure(&mut self, of: &'m Path, module: ModuleId) {
+        let modules = self.modules;
+        let [name] = of.segments.as_slice() else { return };
+        let found = modules.find(module, &name.text).and_then(|ids| ids.first());
+        if found.is_some_and(|id| matches!(modules.item(*id).kind, ItemKind::Eval(_) | ItemKind::Broken)) {
+            self.global(name, module);
+            return;
+        }
+        let known = self.items_where(module, |kind| matches!(kind, ItemKind::Eval(_)));
+        let message = format!("there is no evaluation `{}`", name.text);
+        let fault = Fault::error("unknown-name", message, name.span, "not an evaluation");
+        let help =
+            suggestion(&name.text, known).or_else(|| Some("A figure is that of an evaluation: `reported { test.iou: 0.72 }`.".into()));
+        self.fault(with(fault, help));
     }
 
     fn base_variant(&mut self, base: &'m Path, module: ModuleId) {

@@ -24,7 +24,10 @@ fn inside(item: &Item, all: &mut BTreeSet<usize>) {
         ItemKind::Perturb(perturb) => statements(&perturb.statements, all),
         ItemKind::Solve(solve) => statements(&solve.statements, all),
         ItemKind::Train(train) => turns(&train.statements, all),
-        ItemKind::Variant(variant) => sets(&variant.sets, all),
+        ItemKind::Variant(variant) => {
+            sets(&variant.sets, all);
+            all.extend(variant.reported.iter().map(|figure| figure.of.span.start as usize));
+        }
         ItemKind::Names(_, rules) => all.extend(rules.iter().map(|rule| rule.official.span.start as usize)),
         _ => {}
     }

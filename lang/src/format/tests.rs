@@ -75,7 +75,7 @@ fn the_style() {
         /// doc\nlet d = f(a,\nb,\n[\n1,\n2\n])\n// a remark\nreturn a\n+ b\n- c }\n\
         train t for 1k steps,batch 3{ update a by b with c(-1)\nevery 2 steps{show 1/2 of a checkpoint} }\n\
         perturb p=s with{front:shift(a,down:9 / 8)\nback.image: x\n|> y}\n\
-        variant v=w{a=1,longer = 2}\nlet r={a:1,b:{}}\nlet x = photos.train.data";
+        variant v=w{a=1,longer = 2}reported{test.iou:0.5,areas:1e-3}\nlet r={a:1,b:{}}\nlet x = photos.train.data";
     insta::assert_snapshot!(format(text).unwrap());
 }
 

@@ -5,8 +5,8 @@ use super::tree::{Kids, Node, Tree};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::syntax::{
-    Accept, Binding, Body, Dim, Eval, Expr, ExprKind, Extend, Fn, Formal, Group, ItemKind, Kind, Model, NameRule, Net, Origin, Output,
-    Param, Perturb, Set, Solve, Statement, StatementKind, Type, TypeKind, Use, UseTarget, Variant,
+    Accept, Binding, Body, Dim, Eval, Expr, ExprKind, Extend, Figure, Fn, Formal, Group, ItemKind, Kind, Model, NameRule, Net, Origin,
+    Output, Param, Perturb, Set, Solve, Statement, StatementKind, Type, TypeKind, Use, UseTarget, Variant,
 };
 
 impl<'a> Tree<'a> {
@@ -27,10 +27,7 @@ impl<'a> Tree<'a> {
                 ItemKind::Alias(name, kids.maybe_type(self).unwrap_or(empty))
             }
             Rule::param => ItemKind::Param(self.param(&mut kids)),
-            Rule::variant => {
-                let (name, base) = (kids.name(self), kids.take(Rule::path).map(|node| self.path(&node)));
-                ItemKind::Variant(Variant { name, base, sets: self.sets(&mut kids) })
-            }
+            Rule::variant => ItemKind::Variant(self.variant(&mut kids)),
             Rule::data => ItemKind::Data(self.binding(&mut kids)),
             Rule::names => ItemKind::Names(kids.name(self), self.name_rules(&mut kids)),
             Rule::func => ItemKind::Fn(self.function(&mut kids)),
@@ -75,6 +72,25 @@ impl<'a> Tree<'a> {
             }
             None => Vec::new(),
         }
+    }
+
+    fn variant(&mut self, kids: &mut Kids<'a>) -> Variant {
+        let (name, base) = (kids.name(self), kids.take(Rule::path).map(|node| self.path(&node)));
+        let (mut sets, mut reported) = (Vec::new(), Vec::new());
+        while let Some(node) = kids.any() {
+            let rule = node.as_rule();
+            let mut inner = Kids::of(self, node);
+            match rule {
+                Rule::set => sets.push(Set { target: inner.path(self), value: inner.expr(self) }),
+                Rule::figure => {
+                    let of = inner.path(self);
+                    let number = inner.take(Rule::number).map(|number| number.as_str().to_owned()).unwrap_or_default();
+                    reported.push(Figure { of, number });
+                }
+                _ => {}
+            }
+        }
+        Variant { name, base, sets, reported }
     }
 
     fn sets(&mut self, kids: &mut Kids<'a>) -> Vec<Set> {

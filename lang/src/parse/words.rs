@@ -13,7 +13,8 @@ pub const STATEMENTS: [&str; 10] = ["weight", "state", "next", "part", "layer", 
 const INNER: [&str; 12] = ["finally", "steps", "samples", "epochs", "if", "then", "else", "for", "in", "and", "or", "not"];
 
 /// Words that are names elsewhere but continue an item where they stand.
-const CONTINUING: [&str; 13] = ["with", "after", "from", "by", "over", "as", "batch", "fresh", "per", "host", "but", "on", "of"];
+const CONTINUING: [&str; 14] =
+    ["with", "after", "from", "by", "over", "as", "batch", "fresh", "per", "host", "but", "on", "of", "reported"];
 
 /// Whether the word is reserved: never a name. `output` is no reserved word.
 pub fn is_reserved(word: &str) -> bool {

@@ -10,6 +10,7 @@ pub(crate) mod folder;
 pub(crate) mod identity;
 mod journal;
 pub(crate) mod ordered;
+mod past;
 mod pictures;
 mod report;
 mod summary;
@@ -28,6 +29,8 @@ use crate::train::log::Record;
 use folder::{Care, failed};
 pub use identity::{Identity, Text};
 use journal::{Entry, Journal, MaskFile};
+pub use past::{Past, PastAbout, PastSpec};
+pub use report::{escape, page};
 pub use summary::Summary;
 pub use table::{Table, figure};
 

@@ -39,8 +39,19 @@ pub(super) fn html(about: &About, outcome: &Outcome, pictures: &[Picture], train
     page
 }
 
+/// A page in the style of the report; `title` is text, `body` HTML.
+pub fn page(title: &str, body: &str) -> String {
+    let (title, style) = (escape(title), include_str!("report.css"));
+    let head = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{style}</style>\n</head>\n"
+    );
+    format!("{head}<body>\n<h1>{title}</h1>\n{body}<footer>segc {}</footer>\n</body>\n</html>\n", crate::VERSION)
+}
+
 /// Text with the characters that HTML gives a meaning to written out.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
