@@ -96,7 +96,9 @@ impl Rules {
             };
             Panel { name: name.clone(), channels, size, range, samples: samples.iter().map(|terms| terms[at].clone()).collect() }
         };
-        Ok(values.iter().enumerate().map(panel).collect())
+        // What a perturbation leaves as it is would be shown twice.
+        let known = |(at, (_, term)): &(usize, &(String, TermId))| values[..*at].iter().any(|(_, earlier)| earlier == term);
+        Ok(values.iter().enumerate().filter(|value| !known(value)).map(panel).collect())
     }
 
     fn measure(&mut self, number: usize, names: &[String], trainer: &mut Trainer, time: Time) -> Result<Vec<Figures>, RunError> {
