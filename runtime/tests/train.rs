@@ -190,7 +190,8 @@ eval usual over images.test = z
     noise.sort_by(f64::total_cmp);
     noise.dedup();
     assert_eq!(noise.len(), 4);
-    let figures = observer.records.iter().filter_map(|record| if let What::Measured(figures) = &record.what { Some(figures) } else { None });
+    let figures =
+        observer.records.iter().filter_map(|record| if let What::Measured(figures) = &record.what { Some(figures) } else { None });
     let usual: Vec<Option<f64>> = figures.map(|figures| figures.values[0].1).collect();
     assert!(usual.len() == 4 && usual.iter().all(|value| *value == usual[0] && value.is_some()), "{usual:?}");
 }

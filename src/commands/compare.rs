@@ -53,6 +53,9 @@ fn found(path: &Path) -> Vec<PathBuf> {
     if below.is_empty() { vec![path.into()] } else { below }
 }
 
+/// A figure, where there is one, and whether it is the best of its row.
+type Cell = (Option<f64>, bool);
+
 /// A table with a column for each run.
 struct Sheet {
     /// What the runs are called.
@@ -60,7 +63,7 @@ struct Sheet {
     /// What differs between them beside their figures.
     facts: Vec<(String, Vec<String>)>,
     /// Figures and which of them are the best.
-    figures: Vec<(String, Vec<(Option<f64>, bool)>)>,
+    figures: Vec<(String, Vec<Cell>)>,
     /// How many figures are left out because they are the same in all runs.
     same: usize,
 }

@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(centre.fields["image"], [21.0, 22.0, 25.0, 26.0]);
         assert_eq!(centre.fields["score"], [0.75]);
         assert!(set.has("score") && !set.has_labels());
-        let batch = Stream::open(&spec.data[0], set, 4, 0, 0).unwrap().next().unwrap();
+        let batch = Stream::open(&spec.data[0], set, 4, 0, 0).unwrap().next_batch().unwrap();
         assert_eq!((batch.fields["image"].len(), batch.fields["score"].len()), (16, 4));
         assert!(batch.fields["image"].chunks(4).all(|cut| cut[1] == cut[0] + 1.0 && cut[2] == cut[0] + 4.0));
     }

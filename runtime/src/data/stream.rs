@@ -95,7 +95,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`RunError::Data`] if no sample of the set can be read.
-    pub fn next(&mut self) -> Result<Batch, RunError> {
+    pub fn next_batch(&mut self) -> Result<Batch, RunError> {
         let mut batch = Batch { fields: BTreeMap::new(), stems: Vec::with_capacity(self.batch) };
         let mut in_vain = 0;
         while batch.stems.len() < self.batch {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn batches(mut stream: Stream, count: usize) -> Vec<Batch> {
-        (0..count).map(|_| stream.next().unwrap()).collect()
+        (0..count).map(|_| stream.next_batch().unwrap()).collect()
     }
 
     #[test]
@@ -269,10 +269,10 @@ mod tests {
     #[test]
     fn a_stream_goes_on_where_another_one_was() {
         let all = batches(stream(&few("images"), 3, 0, 2), 12);
-        for done in 1..12 {
-            let mut rest = stream(&few("images"), 3, 3 * done as u64, 2);
-            assert_eq!(rest.next().unwrap(), all[done]);
-            assert_eq!(rest.taken(), 3 * (done as u64 + 1));
+        for (done, batch) in (0..).zip(&all) {
+            let mut rest = stream(&few("images"), 3, 3 * done, 2);
+            assert_eq!(rest.next_batch().unwrap(), *batch);
+            assert_eq!(rest.taken(), 3 * (done + 1));
         }
     }
 
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_batch_may_hold_several_epochs() {
         let mut stream = stream(&few("images"), 20, 0, 2);
-        let batch = stream.next().unwrap();
+        let batch = stream.next_batch().unwrap();
         let seen = |stem: &str| batch.stems.iter().filter(|own| *own == stem).count();
         assert!((7..14).all(|number| (2..=3).contains(&seen(&format!("scene-{number:05}")))));
         assert_eq!((batch.stems.len(), stream.taken()), (20, 20));
@@ -350,7 +350,7 @@ mod tests {
         }
         let run = |threads| {
             let mut stream = Stream::on_threads(&data, set.clone(), 2, (0, 0), threads).unwrap();
-            let stems: Vec<String> = (0..6).flat_map(|_| stream.next().unwrap().stems).collect();
+            let stems: Vec<String> = (0..6).flat_map(|_| stream.next_batch().unwrap().stems).collect();
             let told: Vec<String> = stream.skipped().iter().map(|skipped| skipped.file.display().to_string()).collect();
             (stems, told, stream.taken())
         };
@@ -360,7 +360,7 @@ mod tests {
         assert_eq!((stems.len(), told.len()), (12, 2));
         (0..5).for_each(|number| std::fs::write(at(number), "no picture").unwrap());
         let mut stream = Stream::open(&data, open_again(&data, &at), 2, 0, 0).unwrap();
-        assert!(matches!(stream.next(), Err(RunError::Data(_))));
+        assert!(matches!(stream.next_batch(), Err(RunError::Data(_))));
     }
 
     /// A set of good headers whose pixels are gone when they are read.
@@ -375,7 +375,7 @@ mod tests {
     fn dropping_it_at_any_time_ends_it() {
         for taken in 0..4 {
             let mut stream = stream(&few("images"), 3, 0, 3);
-            (0..taken).for_each(|_| drop(stream.next().unwrap()));
+            (0..taken).for_each(|_| drop(stream.next_batch().unwrap()));
         }
     }
 

@@ -1,7 +1,7 @@
 //! GrabCut (Rother, Kolmogorov, Blake, SIGGRAPH 2004), a baseline that knows colours, edges and a box.
 //!
-//! The constants are those of OpenCV: five Gaussians for each side, started by k-means++ with ten rounds; a covariance with a determinant of
-//! 1e-6 or less gets 0.01 on its diagonal; edges weigh 50, and beta is one half of the inverse mean squared difference of neighbours.
+//! The constants are those of OpenCV: five Gaussians for each side, started by k-means++ with ten rounds; a covariance with a determinant
+//! of 1e-6 or less gets 0.01 on its diagonal; edges weigh 50, and beta is one half of the inverse mean squared difference of neighbours.
 
 use super::Array;
 use super::clusters::Points;
@@ -18,8 +18,8 @@ const CERTAIN: f64 = 9.0 * GAMMA;
 
 type Colour = [f64; 3];
 
-/// `grabcut(x [channel: 3, height, width], margin, rounds) -> [height, width]`: what is left of a box as foreground. The box leaves `margin` of
-/// the sides on each edge; outside is background for certain. Each round fits the colours of both sides and cuts anew. Colours of -1 to
+/// `grabcut(x [channel: 3, height, width], margin, rounds) -> [height, width]`: what is left of a box as foreground. The box leaves `margin`
+/// of the sides on each edge; outside is background for certain. Each round fits the colours of both sides and cuts anew. Colours of -1 to
 /// 1 are taken as 0 to 255, for which the constants are made.
 pub fn grabcut(arrays: &[Array], numbers: &[f64]) -> Array {
     let Some(image) = arrays.first() else { return Array { shape: Vec::new(), values: vec![0.0] } };
@@ -224,9 +224,9 @@ mod tests {
     fn matrices_are_inverted() {
         let m = [[2.0, 0.5, 0.1], [0.5, 3.0, -0.4], [0.1, -0.4, 1.5]];
         let inverse = inverse(&m, determinant(&m));
-        for i in 0..3 {
+        for (i, row) in m.iter().enumerate() {
             for j in 0..3 {
-                let entry: f64 = (0..3).map(|k| m[i][k] * inverse[k][j]).sum();
+                let entry: f64 = row.iter().zip(&inverse).map(|(a, b)| a * b[j]).sum();
                 assert!((entry - f64::from(u8::from(i == j))).abs() < 1e-12);
             }
         }

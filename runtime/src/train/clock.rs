@@ -52,6 +52,8 @@ impl Pace {
         match unit {
             Unit::Steps => steps as f64,
             Unit::Samples => (steps * self.batch) as f64,
+            // Without data there are no epochs.
+            Unit::Epochs if self.epoch == 0 => 0.0,
             Unit::Epochs => (steps * self.batch) as f64 / self.epoch as f64,
         }
     }

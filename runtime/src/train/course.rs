@@ -320,7 +320,7 @@ impl Clockwork {
             if !self.batches.contains_key(name)
                 && let Some(stream) = self.streams.get_mut(name)
             {
-                self.batches.insert(name.clone(), stream.next()?);
+                self.batches.insert(name.clone(), stream.next_batch()?);
             }
         }
         Ok(())

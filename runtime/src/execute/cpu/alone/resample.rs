@@ -30,8 +30,8 @@ impl Even {
         let first = rows.first()?;
         let (joined, repeated) = (first.len(), rows.len() / size.max(1));
         let joins = |(number, row): (usize, &Vec<(usize, f64)>)| {
-            let own = |(i, (entry, known)): (usize, (&(usize, f64), &(usize, f64)))| *entry == (number * joined + i, known.1);
-            row.len() == joined && row.iter().zip(first).enumerate().all(own)
+            let places = number * joined..;
+            row.len() == joined && row.iter().zip(first).zip(places).all(|((entry, known), place)| *entry == (place, known.1))
         };
         if joined > 0 && joined * rows.len() == size && rows.iter().enumerate().all(joins) {
             return Some(Even::Joins(first.iter().map(|(_, weight)| *weight as f32).collect()));
