@@ -298,7 +298,7 @@ fn draws_are_those_of_their_stream() {
     assert_eq!(made[1].data, each("b", &|s, i| s.uniform(i)));
     assert_eq!(made[2].data, all("c", here, &|s, i| s.integer(i, 9) as f64));
     assert_eq!(made[3].data, all("d", Place { turn: 0, ..here }, &|s, i| s.normal(i)));
-    assert_eq!(made[4].data, all("e", Place::default(), &|s, i| s.normal(i)));
+    assert_eq!(made[4].data, all("e", Place { phase: here.phase, ..Place::default() }, &|s, i| s.normal(i)));
     assert!(made[5].data.chunks(6).all(|row| (row.iter().map(|x| x * x).sum::<f64>() - 1.0).abs() < 1e-12));
     assert_eq!(made[6].data, each("g", &|s, i| s.permutation(0, 6)[i as usize] as f64));
     assert_eq!(made[7].data, each("h", &|s, i| s.beta(i, 1.0, 9.0)));

@@ -177,7 +177,7 @@ train two after one for 1 steps{fresh} {{ update m by near with sgd(0) }}
 #[test]
 fn draws_differ_by_step_and_turn_and_stay_the_same_for_settled_models() {
     let text = "model m = flat()
-let z = { draw z ~ normal return z }
+draw z ~ normal
 loss noise = z * (1 + 0 * m(images.image))
 train one for 4 steps, batch 2 {
     update m by noise with sgd(0)
@@ -204,8 +204,7 @@ loss away = -m(images.image)
 let size = average(m(images.image), over: images.test)
 train one for 8 steps, batch 2 {
     update m by away with sgd(1/2)
-    every 2 steps { keep best by -(size - 2)^2 }
-    finish when size >= 4
+    every 2 steps { keep best by -(size - 2)^2   finish when size >= 4 }
 }
 ",
     );

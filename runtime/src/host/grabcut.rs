@@ -18,9 +18,10 @@ const CERTAIN: f64 = 9.0 * GAMMA;
 
 type Colour = [f64; 3];
 
-/// `grabcut(x [channel: 3, height, width], margin, rounds) -> [height, width]`: what is left of a box as foreground. The box leaves `margin`
-/// of the sides on each edge; outside is background for certain. Each round fits the colours of both sides and cuts anew. Colours of -1 to
-/// 1 are taken as 0 to 255, for which the constants are made.
+/// `grabcut(x [channel: 3, height, width], margin, rounds) -> [height, width]`: what is left of a box as foreground.
+///
+/// The box leaves `margin` of the sides on each edge; outside is background for certain. Each round fits the colours of both sides and
+/// cuts anew. Colours of -1 to 1 are taken as 0 to 255, for which the constants are made.
 pub fn grabcut(arrays: &[Array], numbers: &[f64]) -> Array {
     let Some(image) = arrays.first() else { return Array { shape: Vec::new(), values: vec![0.0] } };
     let (height, width) = image.height_width();
