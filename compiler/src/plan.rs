@@ -72,7 +72,7 @@ pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused
     Ok(finish(crate::build(spec, roots, request)?, fused))
 }
 
-/// All stages after [`crate::build`].
+/// All stages after [`crate::build()`].
 pub fn finish(forward: crate::Graph, fused: bool) -> Program {
     let graph = crate::simplify(&crate::differentiate(&forward));
     Program { forward, ..plan(&crate::fuse(&graph, fused)) }

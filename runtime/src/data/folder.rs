@@ -47,7 +47,7 @@ struct Listing {
 }
 
 impl Folder {
-    /// Opens the folders of a data item, and the text that divides them ([`Split`]).
+    /// Opens the folders of a data item, and the text that divides them.
     ///
     /// # Errors
     /// [`RunError::Data`] if a folder is missing or holds nothing of use, with what was found instead and what to do.
