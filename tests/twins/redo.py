@@ -8,7 +8,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from common import Given, adam, save
+from given import Given, adam, save
 
 given = Given(sys.argv[1])
 which = sys.argv[3]
