@@ -153,6 +153,9 @@ pub struct Check {
     /// Reports for people or for programs
     #[arg(long, value_name = "FORM", default_value = "human")]
     pub format: Format,
+    /// Count what a run takes: weights, arithmetic and traffic of a step of each phase, memory. Compiles all programs of the training
+    #[arg(long)]
+    pub cost: bool,
 }
 
 /// `segc show`.
@@ -227,6 +230,8 @@ pub enum Stage {
     Syntax,
     /// Everything known at compile time evaluated, the rest typed terms.
     Spec,
+    /// The models, layer by layer, with their sizes.
+    Summary,
     /// The graph of the computation.
     Graph,
     /// The graph with its derivatives.

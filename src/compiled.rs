@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use segc_lang::fault::{Fault, Severity};
-use segc_lang::params::Overrides;
+use segc_lang::params::{Moment, Overrides};
 use segc_lang::render::render;
 use segc_lang::source::Sources;
 use segc_lang::spec::Spec;
 use segc_lang::{Checked, compile};
+use segc_runtime::outcome::RunError;
+use segc_runtime::train::Specs;
 
 use crate::console::{self, Exit};
 use crate::loader::{self, Files, Refusal};
@@ -57,4 +59,49 @@ pub fn misused(why: &str) -> Exit {
     console::error(why);
     console::err("`segc --help` shows how commands are written");
     Exit::Usage
+}
+
+/// A spec at the moments of its training.
+pub struct Moments<'a> {
+    /// The spec.
+    pub checked: &'a Checked,
+    /// What was asked for beside it.
+    pub overrides: Overrides,
+}
+
+impl Specs for Moments<'_> {
+    fn at(&self, moment: Moment) -> Result<Spec, RunError> {
+        let (spec, faults) = self.checked.at(&Overrides { moment, ..self.overrides.clone() });
+        if let Some(fault) = faults.into_iter().find(|fault| fault.severity == Severity::Error) {
+            return Err(RunError::Spec(Box::new(fault)));
+        }
+        spec.ok_or_else(|| RunError::Usage("a phase of this spec cannot be elaborated".into()))
+    }
+}
+
+/// Says why a run failed, with the place where it is one in the spec.
+pub fn failed_at(error: RunError, sources: &Sources) -> Exit {
+    match error {
+        RunError::Spec(fault) => {
+            tell(&fault, sources);
+            Exit::Usage
+        }
+        RunError::NotFinite(fault) => {
+            tell(&fault, sources);
+            Exit::Numeric
+        }
+        other => failed(other),
+    }
+}
+
+/// Says why a run failed.
+pub fn failed(error: RunError) -> Exit {
+    console::error(&error.to_string());
+    match error {
+        RunError::Usage(_) | RunError::Spec(_) => Exit::Usage,
+        RunError::Data(_) => Exit::Data,
+        RunError::Checkpoint(_) => Exit::Checkpoint,
+        RunError::Numeric(_) | RunError::NotFinite(_) => Exit::Numeric,
+        RunError::Environment(_) => Exit::Environment,
+    }
 }

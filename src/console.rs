@@ -72,6 +72,13 @@ pub fn paint(text: &str, sgr: &str, color: bool) -> String {
     if color { format!("\x1b[{sgr}m{text}\x1b[0m") } else { text.into() }
 }
 
+/// The most memory that this process had so far, bytes; none where the system does not say.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// `1 image`, `2 images`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

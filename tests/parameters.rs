@@ -21,6 +21,34 @@ fn on_images(side: usize, uses: &str, net: &str) -> String {
 
 #[test]
 fn perturbgan() {
+    for (side, generators, critic) in [
+        (8, 22_587_911, 11_281_409),
+        (16, 34_130_439, 16_001_025),
+        (32, 45_672_967, 20_720_641),
+        (64, 50_262_791, 24_259_585),
+        (128, 51_672_967, 25_144_321),
+    ] {
+        let painter = |channels: usize| {
+            format!(
+                "use std::stylegan
+                draw z ~ normal[feature: 512]
+                model subject = stylegan::generator({channels}, top: {side}, from: {side})
+                let y = subject(z)"
+            )
+        };
+        assert_eq!(count(&painter(3)) + count(&painter(4)), generators, "{side}");
+        let judge = format!(
+            "use std::stylegan
+            data images = pictures() |> resize({side})
+            model subject = stylegan::critic(top: {side}, from: {side})
+            let y = subject(images.image).score"
+        );
+        assert_eq!(count(&judge), critic, "{side}");
+    }
+}
+
+#[test]
+fn perturbgan_encoder() {
     assert_eq!(count(&on_images(64, "std::resnet", "resnet::codes18(out: 10240)")), 32_158_272);
 }
 
@@ -39,4 +67,5 @@ fn redo() {
         draw z ~ normal[feature: 32]
         let y = subject(images.image[channel: 0], z)";
     assert_eq!(count(painter), 30_933_791);
+    assert_eq!(count(&painter.replace("base: 64", "base: 32")), 7_956_895);
 }

@@ -1,13 +1,12 @@
 //! Whole runs: good data gives the documented folder to the same bytes, bad data and bad disks are named, a stopped run continues.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Said, home, segc};
+use support::{Said, assert_same, files, home, segc};
 
 mod support;
 
@@ -33,31 +32,6 @@ const DATA: [&str; 4] = ["--set", "photos=photos", "--set", "labels=labels"];
 
 fn run(home: &Path, out: &str, more: &[&str]) -> Said {
     segc(home, &[&["run", "good.seg", "--out", out], &DATA[..], more].concat())
-}
-
-/// All files of a run but run.json, which names the threads.
-fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    let mut folders = vec![out.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with("run.json") {
-                all.insert(path.strip_prefix(out).unwrap().into(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    all
-}
-
-#[track_caller]
-fn assert_same(a: &Path, b: &Path) {
-    let (a, b) = (files(a), files(b));
-    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
-    for (name, bytes) in &a {
-        assert!(*bytes == b[name], "{} differs", name.display());
-    }
 }
 
 fn summary(out: &Path) -> serde_json::Value {

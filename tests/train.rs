@@ -1,13 +1,12 @@
 //! Training runs: they continue to the same bytes after stops and kills, refuse what is damaged, and name what goes wrong.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Said, segc};
+use support::{Said, assert_same, files, segc};
 
 mod support;
 
@@ -23,31 +22,6 @@ fn home() -> tempfile::TempDir {
 fn run(home: &Path, out: &str, more: &[&str]) -> Said {
     let every = if more.contains(&"--checkpoint-every") { &[][..] } else { &["--checkpoint-every", "4"] };
     segc(home, &[&["run", "tiny.seg", "--out", out], every, more].concat())
-}
-
-/// All files of a run but run.json, which names the threads.
-fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    let mut folders = vec![out.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with("run.json") {
-                all.insert(path.strip_prefix(out).unwrap().into(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    all
-}
-
-#[track_caller]
-fn assert_same(a: &Path, b: &Path) {
-    let (a, b) = (files(a), files(b));
-    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
-    for (name, bytes) in &a {
-        assert!(*bytes == b[name], "{} differs", name.display());
-    }
 }
 
 #[test]

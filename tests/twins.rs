@@ -14,7 +14,7 @@ use segc_compiler::tensor::Tensor;
 use segc_lang::fault::Severity;
 use segc_lang::params::{Moment, Overrides};
 use segc_lang::source::{LoadError, Loader};
-use segc_lang::spec::{Act, Per, Prim, Spec, Statement, TermId, UpdateTerms};
+use segc_lang::spec::{Per, Prim, Spec, TermId};
 
 /// An update of a shipped spec, made small.
 struct Case {
@@ -69,10 +69,10 @@ fn redo() -> Case {
 
 fn check(case: &Case) {
     let spec = elaborated(case);
-    let terms = update(&spec.phases[case.phase].body, case.loss)
-        .unwrap_or_else(|| panic!("{} has no update by {}: {:?}", case.spec, case.loss, spec.pending));
-    let mut roots = vec![("loss".to_string(), terms.loss)];
-    roots.extend(terms.weights.iter().map(|(number, id)| (format!("weight.{}", spec.weights[*number].path), *id)));
+    let update = spec.phases[case.phase].updates().into_iter().find(|update| update.loss == case.loss);
+    let terms = update.and_then(|update| update.terms.as_ref());
+    let terms = terms.unwrap_or_else(|| panic!("{} has no update by {}: {:?}", case.spec, case.loss, spec.pending));
+    let mut roots = terms.roots(&spec.weights);
     roots.extend(draws(&spec, &roots));
     let given = std::env::var_os("SEGC_TWINS");
     let inputs = if given.is_some() { BTreeMap::new() } else { read(&file(case, "given")) };
@@ -106,14 +106,6 @@ impl Loader for Alone {
     fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
         Err(LoadError::Outside)
     }
-}
-
-fn update<'a>(body: &'a [Statement], loss: &str) -> Option<&'a UpdateTerms> {
-    body.iter().find_map(|statement| match &statement.act {
-        Act::Update(update) if update.loss == loss => update.terms.as_ref(),
-        Act::Together(inner) | Act::Every(_, inner) => update(inner, loss),
-        _ => None,
-    })
 }
 
 /// All draws of a turn that the roots need, as roots `draw.<path>`.

@@ -5,9 +5,11 @@
 //! the order in which the compiler lays them out, the last one contiguous.
 
 mod prims;
+mod reach;
 mod train;
 
 pub use prims::{AxisMap, Binary, Distribution, Outside, Per, Prim, Reduction, Sliding, Unary, Unit};
+pub use reach::Reached;
 pub use train::{Act, Average, Duration, Phase, Statement, Update, UpdateTerms};
 
 use crate::source::Span;

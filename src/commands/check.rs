@@ -7,10 +7,12 @@ use segc_lang::fault::{Fault, Severity};
 use segc_lang::params::Overrides;
 use segc_lang::render::{FaultJson, render, to_json};
 use segc_lang::source::Sources;
+use segc_lang::spec::Spec;
 
 use crate::cli::{self, Check, Format};
+use crate::commands::cost::{self, Costs};
 use crate::commands::specs;
-use crate::compiled::misused;
+use crate::compiled::{Moments, failed_at, misused};
 use crate::console::{self, Exit};
 use crate::loader::{self, Files, Refusal};
 
@@ -27,7 +29,7 @@ pub fn check(args: &Check) -> Exit {
     let overrides = Overrides { variants, sets: args.sets.clone(), ..Overrides::default() };
     let mut found = Found::default();
     for path in &specs {
-        found.add(path, &overrides, args.format);
+        found.add(path, &overrides, args);
     }
     match args.format {
         Format::Human => console::out(&found.summary(specs.len())),
@@ -46,10 +48,15 @@ struct Found {
     faults: Vec<FaultJson>,
     /// Warnings that specs accept, with their reasons.
     accepted: Vec<serde_json::Value>,
+    /// What runs take, where it was asked for.
+    costs: Vec<Costs>,
+    /// Why costs are not known.
+    failed: Option<Exit>,
 }
 
 impl Found {
-    fn add(&mut self, path: &Path, overrides: &Overrides, format: Format) {
+    fn add(&mut self, path: &Path, overrides: &Overrides, args: &Check) {
+        let format = args.format;
         let text = match loader::open(path) {
             Ok(text) => text,
             Err(refusal) => {
@@ -60,6 +67,18 @@ impl Found {
         let checked = compile(&path.display().to_string(), &text, &Files::beside(path), overrides);
         checked.faults.iter().for_each(|fault| self.fault(fault, &checked.modules.sources, format));
         checked.accepted.iter().for_each(|(fault, reason)| self.accept(fault, reason, format));
+        let faulty = checked.faults.iter().any(|fault| fault.severity == Severity::Error);
+        if let Some(end) = checked.spec.as_ref().filter(|_| args.cost && !faulty) {
+            self.cost(path, end, &Moments { checked: &checked, overrides: overrides.clone() }, format);
+        }
+    }
+
+    fn cost(&mut self, path: &Path, end: &Spec, moments: &Moments, format: Format) {
+        match (cost::count(&path.display().to_string(), end, moments), format) {
+            (Ok(costs), Format::Human) => console::out(&format!("{}\n", costs.text())),
+            (Ok(costs), Format::Json) => self.costs.push(costs),
+            (Err(error), _) => self.failed = Some(failed_at(error, &moments.checked.modules.sources)),
+        }
     }
 
     fn fault(&mut self, fault: &Fault, sources: &Sources, format: Format) {
@@ -93,14 +112,17 @@ impl Found {
 
     fn json(&self) -> String {
         let (errors, warnings) = (self.errors, self.warnings);
-        let report = serde_json::json!({ "errors": errors, "warnings": warnings, "faults": self.faults, "accepted": self.accepted });
+        let mut report = serde_json::json!({ "errors": errors, "warnings": warnings, "faults": self.faults, "accepted": self.accepted });
+        if !self.costs.is_empty() {
+            report["costs"] = serde_json::json!(self.costs);
+        }
         format!("{report:#}\n")
     }
 
     fn exit(&self) -> Exit {
         match (self.misnamed, self.errors) {
             (true, _) => Exit::Usage,
-            (false, 0) => Exit::Done,
+            (false, 0) => self.failed.unwrap_or(Exit::Done),
             (false, _) => Exit::Faults,
         }
     }

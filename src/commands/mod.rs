@@ -2,12 +2,14 @@
 
 pub mod check;
 pub mod compare;
+pub mod cost;
 pub mod explain;
 pub mod fmt;
 pub mod new;
 pub mod ops;
 pub mod run;
 pub mod show;
+pub mod summary;
 pub mod sweep;
 
 use std::path::{Path, PathBuf};

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use segc_lang::Checked;
-use segc_lang::fault::{Fault, Severity};
+use segc_lang::fault::Fault;
 use segc_lang::format::format;
-use segc_lang::params::{Moment, Overrides};
+use segc_lang::params::Overrides;
 use segc_lang::spec::Spec;
 use segc_runtime::checkpoint::Checkpoints;
 use segc_runtime::outcome::{Found, Measured, Observer, Outcome, RunError};
@@ -13,10 +12,10 @@ use segc_runtime::record::{About, Identity, Opened, Recorder, Table, Text};
 use segc_runtime::session::{self, On, Options};
 use segc_runtime::train::log::{Panel, Record};
 use segc_runtime::train::state::State;
-use segc_runtime::train::{self, Ended, Schedule, Specs};
+use segc_runtime::train::{self, Ended, Schedule};
 
 use crate::cli::{DeviceName, Run};
-use crate::compiled::{Compiled, compiled, misused, tell};
+use crate::compiled::{Compiled, Moments, compiled, failed, failed_at, misused, tell};
 use crate::console::{self, Exit};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -51,17 +50,18 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
     let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
     welcome(args, &out, &state, &options);
-    let specs = Elaborated { checked: &ready.checked, overrides };
+    let specs = Moments { checked: &ready.checked, overrides };
     let mut watch = Watch { recorder: *recorder, progress: Progress::new(args.quiet), interrupt, checkpoints, left: None };
     match attempt_steps(args, &ready.spec, &specs, &options, state, &mut watch) {
         Ok((outcome, ended)) => {
-            say(args, &format!("{}\n", watch.progress.finish()));
+            let memory = console::peak_memory().map_or(String::new(), |bytes| format!(", at most {:.0} MB of memory", bytes as f64 / 1e6));
+            say(args, &format!("{}{memory}\n", watch.progress.finish()));
             end(args, watch.recorder, &outcome, ended)
         }
         Err(error) => {
             watch.progress.finish();
             let lost = watch.recorder.abandon();
-            let exit = failed_in(error, &ready);
+            let exit = failed_at(error, &ready.checked.modules.sources);
             lost.map_err(failed)?;
             Err(exit)
         }
@@ -72,7 +72,7 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
 fn attempt_steps(
     args: &Run,
     spec: &Spec,
-    specs: &Elaborated,
+    specs: &Moments,
     options: &Options,
     mut state: State,
     watch: &mut Watch,
@@ -107,22 +107,6 @@ fn welcome(args: &Run, out: &Path, state: &State, options: &Options) {
     }
     if !before.is_empty() {
         say(args, &format!("continuing {}: {} were done before\n", out.display(), before.join(" and ")));
-    }
-}
-
-/// The spec at the moments of its training.
-struct Elaborated<'a> {
-    checked: &'a Checked,
-    overrides: Overrides,
-}
-
-impl Specs for Elaborated<'_> {
-    fn at(&self, moment: Moment) -> Result<Spec, RunError> {
-        let (spec, faults) = self.checked.at(&Overrides { moment, ..self.overrides.clone() });
-        if let Some(fault) = faults.into_iter().find(|fault| fault.severity == Severity::Error) {
-            return Err(RunError::Spec(Box::new(fault)));
-        }
-        spec.ok_or_else(|| RunError::Usage("a phase of this spec cannot be elaborated".into()))
     }
 }
 
@@ -268,31 +252,4 @@ fn refuse_pending(ready: &Compiled) -> Result<(), Exit> {
         tell(&fault, &ready.checked.modules.sources);
     }
     if ready.spec.pending.is_empty() { Ok(()) } else { Err(Exit::Usage) }
-}
-
-/// Says why a run failed, with the place where it is one in the spec.
-fn failed_in(error: RunError, ready: &Compiled) -> Exit {
-    match error {
-        RunError::Spec(fault) => {
-            tell(&fault, &ready.checked.modules.sources);
-            Exit::Usage
-        }
-        RunError::NotFinite(fault) => {
-            tell(&fault, &ready.checked.modules.sources);
-            Exit::Numeric
-        }
-        other => failed(other),
-    }
-}
-
-/// Says why a run failed.
-fn failed(error: RunError) -> Exit {
-    console::error(&error.to_string());
-    match error {
-        RunError::Usage(_) | RunError::Spec(_) => Exit::Usage,
-        RunError::Data(_) => Exit::Data,
-        RunError::Checkpoint(_) => Exit::Checkpoint,
-        RunError::Numeric(_) | RunError::NotFinite(_) => Exit::Numeric,
-        RunError::Environment(_) => Exit::Environment,
-    }
 }

@@ -2,13 +2,16 @@
 
 use segc_compiler::{Graph, Request, build, differentiate, fuse, plan, show, simplify};
 use segc_lang::elaborate;
-use segc_lang::fault::Fault;
-use segc_lang::params::Overrides;
+use segc_lang::params::{Moment, Overrides};
 use segc_lang::source::Sources;
 use segc_lang::spec::{Spec, TermId};
+use segc_runtime::outcome::RunError;
+use segc_runtime::train::Specs;
+use segc_runtime::train::cost::stored;
 
 use crate::cli::{Show, Stage};
-use crate::compiled::{Compiled, compiled, misused, tell};
+use crate::commands::summary;
+use crate::compiled::{Compiled, Moments, compiled, failed_at, misused};
 use crate::console::{self, Exit};
 
 /// Prints the stage.
@@ -22,11 +25,10 @@ fn attempt(args: &Show) -> Result<(), Exit> {
         return Err(misused("--dot draws graphs: the stages graph, derivative and simple"));
     }
     let (path, variants) = args.spec.split().map_err(|why| misused(&why))?;
-    let ready = compiled(&path, &Overrides { variants, sets: args.spec.sets.clone(), ..Overrides::default() }, true)?;
-    let parts = parts(args, &ready).map_err(|fault| {
-        tell(&fault, &ready.checked.modules.sources);
-        Exit::Usage
-    })?;
+    let overrides = Overrides { variants, sets: args.spec.sets.clone(), ..Overrides::default() };
+    let ready = compiled(&path, &overrides, true)?;
+    let moments = Moments { checked: &ready.checked, overrides };
+    let parts = parts(args, &ready, &moments).map_err(|error| failed_at(error, &ready.checked.modules.sources))?;
     console::out(&if args.json { json(args.stage, &parts) } else { text(&parts) });
     Ok(())
 }
@@ -37,20 +39,38 @@ struct Part {
     text: String,
 }
 
-fn parts(args: &Show, ready: &Compiled) -> Result<Vec<Part>, Fault> {
+fn parts(args: &Show, ready: &Compiled, moments: &Moments) -> Result<Vec<Part>, RunError> {
     let whole = |text: String| vec![Part { name: String::new(), text }];
     let modules = &ready.checked.modules;
     match args.stage {
         Stage::Syntax => Ok(whole(format!("{:#?}\n", modules.list[modules.root.0].file))),
         Stage::Spec => Ok(whole(elaborate::show(&ready.spec))),
-        _ => programs(&ready.spec).into_iter().map(|(name, roots)| Ok(Part { name, text: compiled_part(args, ready, &roots)? })).collect(),
+        Stage::Summary => Ok(whole(summary::text(&stored(&ready.spec, moments)?))),
+        _ => {
+            let mut parts = Vec::new();
+            for (name, roots) in programs(&ready.spec) {
+                parts.push(Part { name, text: compiled_part(args, ready, &ready.spec, &roots, &Request::default())? });
+            }
+            for (number, _) in ready.spec.phases.iter().enumerate().filter(|(_, phase)| phase.length.amount > 0.0) {
+                let spec = moments.at(Moment::Phase { number, training: true })?;
+                let phase = &spec.phases[number];
+                let request = Request { batch: Some(phase.batch), states: true };
+                for update in phase.updates() {
+                    if let Some(terms) = &update.terms {
+                        let text = compiled_part(args, ready, &spec, &terms.roots(&spec.weights), &request)?;
+                        parts.push(Part { name: format!("phase {}, {}", phase.name, update.loss), text });
+                    }
+                }
+            }
+            Ok(parts)
+        }
     }
 }
 
 /// The text of a stage behind the language for some terms.
-fn compiled_part(args: &Show, ready: &Compiled, roots: &[(String, TermId)]) -> Result<String, Fault> {
+fn compiled_part(args: &Show, ready: &Compiled, spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<String, RunError> {
     let sources = &ready.checked.modules.sources;
-    let built = build(&ready.spec, roots, &Request::default())?;
+    let built = build(spec, roots, request).map_err(|fault| RunError::Spec(Box::new(fault)))?;
     if args.stage == Stage::Graph {
         return Ok(graph(args, &built, sources));
     }

@@ -1,7 +1,9 @@
 //! What the tests of the command line have in common: running it and looking at what it said.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A finished command.
@@ -51,4 +53,32 @@ pub fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     segc(home.path(), &["new", "good"]).succeeds();
     home
+}
+
+/// All files of a run but run.json, which names the threads.
+#[allow(dead_code, reason = "not every test file compares runs")]
+pub fn files(out: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![out.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("run.json") {
+                all.insert(path.strip_prefix(out).unwrap().into(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    all
+}
+
+/// Asserts that two runs wrote the same bytes.
+#[allow(dead_code, reason = "not every test file compares runs")]
+#[track_caller]
+pub fn assert_same(a: &Path, b: &Path) {
+    let (a, b) = (files(a), files(b));
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    for (name, bytes) in &a {
+        assert!(*bytes == b[name], "{} differs", name.display());
+    }
 }

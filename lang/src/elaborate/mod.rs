@@ -17,6 +17,7 @@ mod draw;
 mod evaluate;
 mod expr;
 mod fit;
+mod forwards;
 mod independence;
 mod maps;
 mod moment;

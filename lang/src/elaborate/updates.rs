@@ -18,6 +18,7 @@ impl<'m> Elaborator<'m> {
         let (loss, place) = self.loss_of(&update.by)?;
         let loss = self.mean_of_batch(loss, place)?;
         self.sinks.push((loss, place, super::Sink::Loss));
+        self.check_forwards(loss, place, models);
         let reached = self.reached(loss);
         let numbers: Vec<usize> = self.weights_of(models).into_iter().filter(|number| reached[*number]).collect();
         for model in models {

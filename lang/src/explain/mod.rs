@@ -37,6 +37,7 @@ const PAGES: &[(&str, &str)] = pages![
     "not-callable",
     "not-executable-yet",
     "not-finite",
+    "one-forward",
     "other-data",
     "out-of-range",
     "outside-package",
@@ -84,9 +85,10 @@ const PAGES: &[(&str, &str)] = pages![
 ];
 
 /// The codes of warnings: what a spec may `accept`.
-pub const WARNINGS: [&str; 9] = [
+pub const WARNINGS: [&str; 10] = [
     "empty-mask",
     "idle-perturbation",
+    "one-forward",
     "shared-generator",
     "uncut-photographs",
     "unperturbed-critic",

@@ -4,7 +4,7 @@
 //! all models are settled, for what it shows, measures and decides. Both have the same statements; each leaves out the terms of the
 //! other.
 
-use super::{TermId, Unit};
+use super::{TermId, Unit, Weight};
 use crate::source::Span;
 
 /// A length of time.
@@ -108,4 +108,31 @@ pub struct Average {
     pub from: Option<Duration>,
     /// Numbers of the weights with the new values of their averages, over [`super::Prim::Averaged`]; empty where models are settled.
     pub weights: Vec<(usize, TermId)>,
+}
+
+impl Phase {
+    /// Its updates, in the order of the text.
+    pub fn updates(&self) -> Vec<&Update> {
+        let mut found = Vec::new();
+        updates(&self.body, &mut found);
+        found
+    }
+}
+
+fn updates<'a>(body: &'a [Statement], found: &mut Vec<&'a Update>) {
+    for statement in body {
+        match &statement.act {
+            Act::Update(update) => found.push(update),
+            Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => updates(list, found),
+            _ => {}
+        }
+    }
+}
+
+impl UpdateTerms {
+    /// What is compiled, by name: `loss`, and `weight.PATH` for the new values of each weight.
+    pub fn roots(&self, weights: &[Weight]) -> Vec<(String, TermId)> {
+        let weight = |(number, term): &(usize, TermId)| (format!("weight.{}", weights[*number].path), *term);
+        std::iter::once(("loss".to_owned(), self.loss)).chain(self.weights.iter().map(weight)).collect()
+    }
 }

@@ -28,6 +28,7 @@ use crate::outcome::RunError;
 use cache::Cached;
 use chunk::Chunk;
 
+pub use cache::LIMIT as CACHED;
 pub use collected::Collector;
 pub use digits::Digits;
 pub use field::{Field, Values};
@@ -35,7 +36,7 @@ pub use folder::Folder;
 pub use pipeline::Prepared;
 pub use place::place;
 pub use scenes::Scenes;
-pub use stream::{Batch, Stream};
+pub use stream::{AHEAD, Batch, Stream};
 
 /// One sample after its pipeline.
 #[derive(Clone, Debug)]

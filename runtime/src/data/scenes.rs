@@ -71,7 +71,8 @@ impl Scenes {
         }
         Ok(match part {
             Part::Whole | Part::Train => index,
-            Part::Valid | Part::Test => TRAINING + index,
+            Part::Test => TRAINING + index,
+            Part::Valid => TRAINING + HELD_OUT + index,
         } as u32)
     }
 

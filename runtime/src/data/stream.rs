@@ -16,7 +16,7 @@ use crate::outcome::RunError;
 use crate::rng::{self, Place, path_hash};
 
 /// So many batches are made ahead.
-const AHEAD: usize = 3;
+pub const AHEAD: usize = 3;
 /// Most threads that work ahead.
 const THREADS: usize = 4;
 

@@ -9,7 +9,7 @@ use segc_lang::fault::Fault;
 use segc_lang::spec::{Spec, TermId};
 use sha2::{Digest, Sha256};
 
-use super::{Device, Executable, Finding, Scratch};
+use super::{Device, Executable, Finding, Needs, Scratch};
 use crate::outcome::RunError;
 
 /// Compiles for one device and remembers what it compiled.
@@ -82,8 +82,8 @@ impl Executable for Searched {
         self.fused.program()
     }
 
-    fn scratch(&self) -> Scratch {
-        self.fused.scratch()
+    fn needs(&self) -> Needs {
+        self.fused.needs()
     }
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {

@@ -31,8 +31,14 @@ pub trait Device: Send + Sync {
 pub trait Executable: Send + Sync {
     /// The program.
     fn program(&self) -> &Program;
+    /// What one thread needs beside inputs and outputs.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
     /// Memory for one thread; [`Scratch::outputs`] has the outputs' sizes.
-    fn scratch(&self) -> Scratch;
+    fn scratch(&self) -> Scratch {
+        Scratch { room: Room::new(self.needs()), ..Scratch::without_room(self.program()) }
+    }
     /// Runs on inputs in the order of [`Program::inputs`] and leaves the results in the scratch's outputs.
     /// Errors: an algorithm of the host that fails.
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String>;
@@ -49,15 +55,63 @@ pub trait Executable: Send + Sync {
     }
 }
 
+/// How much memory running a program takes, in elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    arena: usize,
+    scalars: usize,
+    common: usize,
+    own: usize,
+    /// How many have memory of their own.
+    hands: usize,
+}
+
+impl Needs {
+    /// What is enough for both.
+    pub fn max(self, other: Needs) -> Needs {
+        Needs {
+            arena: self.arena.max(other.arena),
+            scalars: self.scalars.max(other.scalars),
+            common: self.common.max(other.common),
+            own: self.own.max(other.own),
+            hands: self.hands.max(other.hands),
+        }
+    }
+
+    /// In bytes.
+    pub fn bytes(&self) -> u64 {
+        4 * (self.arena + self.scalars + self.common + self.own * self.hands) as u64
+    }
+}
+
+/// Memory that holds nothing between two runs, so that programs that run one after the other can share it.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    arena: Lines,
+    scalars: Vec<f32>,
+    common: Lines,
+    own: Vec<Lines>,
+}
+
+impl Room {
+    /// As much as is needed.
+    pub fn new(needs: Needs) -> Room {
+        Room {
+            arena: Lines::new(needs.arena),
+            scalars: vec![0.0; needs.scalars],
+            common: Lines::new(needs.common),
+            own: vec![Lines::new(needs.own); needs.hands],
+        }
+    }
+}
+
 /// What one thread needs to run a program.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     /// The results of the last run, in the order of [`Program::outputs`].
     pub outputs: Vec<Vec<f32>>,
-    arena: Lines,
-    scalars: Vec<f32>,
-    common: Lines,
-    own: Vec<Lines>,
+    /// The rest.
+    pub room: Room,
 }
 
 /// Elements of a cache line.
@@ -103,7 +157,8 @@ impl std::ops::DerefMut for Lines {
 }
 
 impl Scratch {
-    fn of(program: &Program) -> Scratch {
+    /// Results only; room is to come from elsewhere.
+    pub fn without_room(program: &Program) -> Scratch {
         let outputs = program.outputs.iter().map(|(_, _, shape)| vec![0.0; shape.iter().product()]).collect();
         Scratch { outputs, ..Scratch::default() }
     }

@@ -31,10 +31,6 @@ impl Executable for Prepared {
         &self.program
     }
 
-    fn scratch(&self) -> Scratch {
-        Scratch::of(&self.program)
-    }
-
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
         let values = evaluate(&self.program.graph, inputs)?;
         self.leave(&values, scratch);

@@ -7,12 +7,16 @@ use segc_lang::spec::{Act, Duration, Part, Phase, Spec, Statement, Unit};
 
 use super::clock::{Pace, Time};
 use super::log::What;
-use super::program::{Around, Batches, TrainProgram};
+use super::program::{Around, Batches, Task, TrainProgram};
 use super::rules::{Rules, Verdict};
 use super::state::{Best, Kind, Place};
 use super::{Ended, Progress, SAVE_EVERY, Trainer, start};
 use crate::data::Stream;
+use crate::execute::{Needs, Room};
 use crate::outcome::RunError;
+
+/// A phase that began anew so often goes on as it is.
+const MOST_RESTARTS: u32 = 10;
 
 /// How a run goes on after a phase, or a part of it.
 pub(super) enum Way {
@@ -34,6 +38,8 @@ pub(super) struct Course {
     saves: bool,
     nodes: Vec<Node>,
     clockwork: Clockwork,
+    /// Where its programs run, one after the other.
+    room: Room,
     /// Elaborated when one is due.
     rules: Option<Rules>,
 }
@@ -96,6 +102,7 @@ impl Course {
             length,
             stride: length.div_ceil(lines).max(1),
             saves: saves(&nodes),
+            room: Room::new(needs(&nodes)),
             nodes,
             clockwork: Clockwork { pace, streams: streams.by_name, batches: Batches::new(), places, turns: 0, wishes: Wishes::default() },
             rules: None,
@@ -209,21 +216,21 @@ impl Course {
         self.clockwork.fetch(&program.reads)?;
         let loss = self.compute(program, trainer)?;
         if let Some(loss) = loss {
-            trainer.state.window.add(&program.name, f64::from(loss));
+            trainer.state.window.add(program.name(), f64::from(loss));
         }
         Ok(())
     }
 
-    fn compute(&self, program: &mut TrainProgram, trainer: &mut Trainer) -> Result<Option<f32>, RunError> {
+    fn compute(&mut self, program: &mut TrainProgram, trainer: &mut Trainer) -> Result<Option<f32>, RunError> {
         let place = trainer.state.place;
         let clockwork = &self.clockwork;
         let turn = clockwork.turns.saturating_sub(1);
         let time = Time::of(trainer.options.seed, place.phase, turn, place.spent).after(&clockwork.pace, place.step);
         let around = Around { batches: &clockwork.batches, time: &time, places: &clockwork.places };
         let look = trainer.options.check_nan.is_some_and(|every| place.total.is_multiple_of(every.get() as u64));
-        let name = program.name.clone();
+        let name = program.name().to_owned();
         let at = || format!("phase {}, step {}, `{name}`", self.phase.name, place.step + 1);
-        program.run(trainer.state, &around, look, &trainer.compiler, &self.spec, &at)
+        program.run(trainer.state, &around, &mut self.room, look, &trainer.compiler, &self.spec, &at)
     }
 
     fn average(
@@ -253,7 +260,7 @@ impl Course {
         match rules.verdict(place, trainer, time)? {
             Verdict::Keep(value) => self.keep(value, done, trainer),
             Verdict::Restart(on) => {
-                self.clockwork.wishes.restart |= on;
+                self.clockwork.wishes.restart |= on && trainer.state.place.restarts < MOST_RESTARTS;
                 Ok(())
             }
             Verdict::Finish(on) => {
@@ -356,17 +363,18 @@ fn nodes(body: &[Statement], phase: &Phase, spec: &Spec, trainer: &mut Trainer, 
     let mut made = Vec::new();
     for statement in body {
         made.extend(match &statement.act {
-            Act::Update(update) => TrainProgram::update(spec, update, &phase.trained, phase.batch, trainer.state, &mut trainer.compiler)?
+            Act::Update(update) => Task::update(spec, update, phase.batch)
+                .map(|task| TrainProgram::update(task, spec, &phase.trained, trainer.state, &mut trainer.compiler))
+                .transpose()?
                 .map(|program| Node::Update(program, update.repeat)),
             Act::Average(average) => {
                 let state = &trainer.state;
                 let pair = |path: &str| Some((state.number(Kind::Weight, path)?, state.number(Kind::Average, path)?));
                 let pairs = average.weights.iter().filter_map(|(number, _)| pair(&spec.weights[*number].path)).collect();
-                TrainProgram::average(spec, average, phase.batch, trainer.state, &mut trainer.compiler)?.map(|program| Node::Average {
-                    program,
-                    from: average.from,
-                    pairs,
-                })
+                Task::average(spec, average, phase.batch)
+                    .map(|task| TrainProgram::average(task, spec, trainer.state, &mut trainer.compiler))
+                    .transpose()?
+                    .map(|program| Node::Average { program, from: average.from, pairs })
             }
             Act::Together(list) => Some(Node::Together(nodes(list, phase, spec, trainer, rules)?)),
             Act::Every(duration, list) => Some(Node::Every(*duration, nodes(list, phase, spec, trainer, rules)?)),
@@ -379,6 +387,16 @@ fn nodes(body: &[Statement], phase: &Phase, spec: &Spec, trainer: &mut Trainer, 
         });
     }
     Ok(made)
+}
+
+/// What is enough for each program.
+fn needs(nodes: &[Node]) -> Needs {
+    let of = |node: &Node| match node {
+        Node::Update(program, _) | Node::Average { program, .. } => program.needs(),
+        Node::Together(list) | Node::Every(_, list) | Node::Finally(list) => needs(list),
+        Node::Rule(..) | Node::Save => Needs::default(),
+    };
+    nodes.iter().map(of).fold(Needs::default(), Needs::max)
 }
 
 fn saves(nodes: &[Node]) -> bool {

@@ -5,6 +5,7 @@
 //! continues from a stored state makes the same bits as one that was never stopped.
 
 mod clock;
+pub mod cost;
 mod course;
 pub mod log;
 mod program;
@@ -101,7 +102,7 @@ pub fn run(
 ) -> Result<Ended, RunError> {
     let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, options.check_nan.is_some());
     let settled = session::compiler(options)?;
-    let sets = Sets { seed: options.seed, known: HashMap::new(), collected: HashMap::new() };
+    let sets = Sets::new(options.seed);
     Trainer { end, specs, options, schedule, state, observer, compiler, settled, sets, ahead: 0 }.run()
 }
 
@@ -202,6 +203,10 @@ pub(crate) struct Sets {
 }
 
 impl Sets {
+    fn new(seed: u64) -> Sets {
+        Sets { seed, known: HashMap::new(), collected: HashMap::new() }
+    }
+
     /// Forgets those that a phase does not read: they may be large.
     fn retain(&mut self, spec: &Spec) {
         let used: Vec<String> = spec.data.iter().map(key).collect();

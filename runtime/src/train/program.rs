@@ -9,19 +9,25 @@ use segc_lang::spec::{Average, Spec, TermId, Unit, Update};
 use super::clock::Time;
 use super::state::{Kind, State, belongs};
 use crate::data::Batch;
-use crate::execute::{Compiler, Executable, Scratch};
+use crate::execute::{Compiler, Executable, Needs, Room, Scratch};
 use crate::outcome::RunError;
 
 /// The batches of a turn by data item.
 pub(super) type Batches = BTreeMap<String, Batch>;
 
-/// A compiled update or moving average.
-pub(super) struct TrainProgram {
+/// What an update or a moving average asks of the compiler.
+pub(super) struct Task {
     /// What it computes, for messages: the name of the loss.
-    pub name: String,
+    name: String,
     roots: Vec<(String, TermId)>,
     request: Request,
+}
+
+/// A compiled update or moving average.
+pub(super) struct TrainProgram {
+    task: Task,
     ready: Arc<dyn Executable>,
+    /// Its results; it runs in a room that it shares with others.
     scratch: Scratch,
     inputs: Vec<Source>,
     /// For each output the tensor that it replaces; the loss replaces none.
@@ -47,51 +53,45 @@ pub(super) struct Around<'a> {
     pub places: &'a [f32],
 }
 
-impl TrainProgram {
-    /// The program of an update; none where the update has no terms. Models that train are bound to their weights, others to their
-    /// averages where they have some.
-    pub fn update(
-        spec: &Spec,
-        update: &Update,
-        trained: &[String],
-        batch: usize,
-        state: &State,
-        compiler: &mut Compiler,
-    ) -> Result<Option<TrainProgram>, RunError> {
-        let Some(terms) = &update.terms else { return Ok(None) };
-        let weight = |(number, term): &(usize, TermId)| (format!("weight.{}", spec.weights[*number].path), *term);
-        let roots = std::iter::once(("loss".to_owned(), terms.loss)).chain(terms.weights.iter().map(weight)).collect();
-        let request = Request { batch: Some(batch), states: true };
-        let live = |path: &str| belongs(path, trained);
-        TrainProgram::new(&update.loss, spec, roots, request, &live, state, compiler).map(Some)
+impl Task {
+    /// An update of a batch; none where it has no terms.
+    pub fn update(spec: &Spec, update: &Update, batch: usize) -> Option<Task> {
+        let roots = update.terms.as_ref()?.roots(&spec.weights);
+        Some(Task { name: update.loss.clone(), roots, request: Request { batch: Some(batch), states: true } })
     }
 
-    /// The program of moving averages, over the weights themselves; none where there are none.
-    pub fn average(
-        spec: &Spec,
-        average: &Average,
-        batch: usize,
-        state: &State,
-        compiler: &mut Compiler,
-    ) -> Result<Option<TrainProgram>, RunError> {
-        if average.weights.is_empty() {
-            return Ok(None);
-        }
-        let roots = average.weights.iter().map(|(number, term)| (format!("average.{}", spec.weights[*number].path), *term)).collect();
+    /// Moving averages; none where there are none.
+    pub fn average(spec: &Spec, average: &Average, batch: usize) -> Option<Task> {
+        let root = |(number, term): &(usize, TermId)| (format!("average.{}", spec.weights[*number].path), *term);
+        let roots: Vec<_> = average.weights.iter().map(root).collect();
         let request = Request { batch: Some(batch), states: false };
-        TrainProgram::new("ema", spec, roots, request, &|_| true, state, compiler).map(Some)
+        (!roots.is_empty()).then(|| Task { name: "ema".into(), roots, request })
     }
 
-    fn new(
-        name: &str,
-        spec: &Spec,
-        roots: Vec<(String, TermId)>,
-        request: Request,
-        live: &dyn Fn(&str) -> bool,
-        state: &State,
-        compiler: &mut Compiler,
-    ) -> Result<TrainProgram, RunError> {
-        let ready = compiler.compile(spec, &roots, &request)?;
+    /// What it computes: the name of the loss.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its program. Errors: what no executor runs, with its place.
+    pub fn compiled(&self, spec: &Spec, compiler: &mut Compiler) -> Result<Arc<dyn Executable>, RunError> {
+        compiler.compile(spec, &self.roots, &self.request)
+    }
+}
+
+impl TrainProgram {
+    /// The program of an update. Models that train are bound to their weights, others to their averages where they have some.
+    pub fn update(task: Task, spec: &Spec, trained: &[String], state: &State, compiler: &mut Compiler) -> Result<TrainProgram, RunError> {
+        TrainProgram::new(task, spec, &|path| belongs(path, trained), state, compiler)
+    }
+
+    /// The program of moving averages, over the weights themselves.
+    pub fn average(task: Task, spec: &Spec, state: &State, compiler: &mut Compiler) -> Result<TrainProgram, RunError> {
+        TrainProgram::new(task, spec, &|_| true, state, compiler)
+    }
+
+    fn new(task: Task, spec: &Spec, live: &dyn Fn(&str) -> bool, state: &State, compiler: &mut Compiler) -> Result<TrainProgram, RunError> {
+        let ready = task.compiled(spec, compiler)?;
         let program = ready.program();
         let inputs = program.inputs.iter().map(|(leaf, _)| source(leaf, spec, live, state)).collect::<Result<Vec<_>, _>>()?;
         let targets = program.outputs.iter().map(|(name, ..)| target(name, state)).collect::<Result<Vec<_>, _>>()?;
@@ -103,15 +103,26 @@ impl TrainProgram {
                 reads.push(data.clone());
             }
         }
-        Ok(TrainProgram { name: name.to_owned(), scratch: ready.scratch(), roots, request, ready, inputs, targets, reads })
+        Ok(TrainProgram { scratch: Scratch::without_room(program), task, ready, inputs, targets, reads })
     }
 
-    /// Runs it and puts its results into the state; gives the loss, where it has one. `look`: op by op, as `--check-nan` does. Where a
+    /// What it computes: the name of the loss.
+    pub fn name(&self) -> &str {
+        &self.task.name
+    }
+
+    /// How much memory it takes beside inputs and results.
+    pub fn needs(&self) -> Needs {
+        self.ready.needs()
+    }
+
+    /// Runs it in a room and puts its results into the state; gives the loss, where it has one. `look`: op by op, as `--check-nan` does. Where a
     /// result is not finite the state stays as it was, and the place in the spec that made it so is searched.
     pub fn run(
         &mut self,
         state: &mut State,
         around: &Around,
+        room: &mut Room,
         look: bool,
         compiler: &Compiler,
         spec: &Spec,
@@ -119,7 +130,10 @@ impl TrainProgram {
     ) -> Result<Option<f32>, RunError> {
         let inputs = self.inputs.iter().map(|source| source.bound(state, around)).collect::<Option<Vec<_>>>();
         let inputs = inputs.ok_or_else(|| RunError::Usage(format!("{}: a field of the data is missing; are `labels` given?", at())))?;
-        crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, look, at)?;
+        std::mem::swap(&mut self.scratch.room, room);
+        let ran = crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, look, at);
+        std::mem::swap(&mut self.scratch.room, room);
+        ran?;
         if !self.scratch.outputs.iter().all(|output| finite(output)) {
             return Err(self.search(&inputs, compiler, spec, at));
         }
@@ -135,7 +149,7 @@ impl TrainProgram {
 
     /// Runs op by op to find what made numbers that are not finite.
     fn search(&self, inputs: &[&[f32]], compiler: &Compiler, spec: &Spec, at: &dyn Fn() -> String) -> RunError {
-        let single = match compiler.single(spec, &self.roots, &self.request) {
+        let single = match compiler.single(spec, &self.task.roots, &self.task.request) {
             Ok(single) => single,
             Err(error) => return error,
         };

@@ -10,11 +10,14 @@ use super::state::{Kind, State, Tensor};
 use crate::execute::Compiler;
 use crate::outcome::RunError;
 
-/// Gives first values to all weights and states of a spec that have none. Draws are keyed by the seed, the path and how often the model
+/// Gives first values to all weights and states that a spec reaches and that have none. Draws are keyed by the seed, the path and how often the model
 /// was started before.
 pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
-    let weights = spec.weights.iter().map(|weight| (Kind::Weight, &weight.path, &weight.ty, weight.start));
-    let buffers = spec.buffers.iter().map(|buffer| (Kind::Buffer, &buffer.path, &buffer.ty, buffer.start));
+    let reached = spec.reached();
+    let weights = spec.weights.iter().zip(reached.weights).filter(|(_, reached)| *reached);
+    let weights = weights.map(|(weight, _)| (Kind::Weight, &weight.path, &weight.ty, weight.start));
+    let buffers = spec.buffers.iter().zip(reached.buffers).filter(|(_, reached)| *reached);
+    let buffers = buffers.map(|(buffer, _)| (Kind::Buffer, &buffer.path, &buffer.ty, buffer.start));
     let mut missing: BTreeMap<u32, Vec<(Kind, &String, &Type, TermId)>> = BTreeMap::new();
     for one in weights.chain(buffers) {
         match state.number(one.0, one.1) {

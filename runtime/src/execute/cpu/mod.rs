@@ -17,7 +17,7 @@ use segc_compiler::kernel::{Kernel, Place};
 use segc_compiler::ops::Form;
 use segc_compiler::plan::Buffer;
 
-use super::{Device, Executable, Finding, Lines, Scratch, Statistics};
+use super::{Device, Executable, Finding, Needs, Room, Scratch, Statistics};
 use crate::outcome::RunError;
 use alone::{Alone, Hands, Memory};
 use prepare::TileLoop;
@@ -89,13 +89,13 @@ impl Executable for Prepared {
         &self.program
     }
 
-    fn scratch(&self) -> Scratch {
-        Scratch {
-            arena: Lines::new(self.program.arena),
-            scalars: vec![0.0; self.loops(TileLoop::scalar_count)],
-            common: Lines::new(self.rooms(|memory| memory.common)),
-            own: vec![Lines::new(self.rooms(|memory| memory.own).max(self.loops(TileLoop::memory))); self.team.size()],
-            ..Scratch::of(&self.program)
+    fn needs(&self) -> Needs {
+        Needs {
+            arena: self.program.arena,
+            scalars: self.loops(TileLoop::scalar_count),
+            common: self.rooms(|memory| memory.common),
+            own: self.rooms(|memory| memory.own).max(self.loops(TileLoop::memory)),
+            hands: self.team.size(),
         }
     }
 
@@ -121,7 +121,7 @@ impl Executable for Prepared {
     fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
         for number in 0..self.kernels.len() {
             self.kernel(number, inputs, scratch);
-            if let Some(finding) = self.look(number, inputs, &scratch.arena) {
+            if let Some(finding) = self.look(number, inputs, &scratch.room.arena) {
                 return Ok(Some(finding));
             }
         }
@@ -135,7 +135,7 @@ impl Prepared {
         if self.poison {
             self.forget(number, scratch);
         }
-        let Scratch { arena, common, own, scalars, .. } = scratch;
+        let Room { arena, common, own, scalars } = &mut scratch.room;
         let mut hands = Hands { team: &self.team, arch: self.arch, common, own };
         match &self.kernels[number] {
             Ready::Loop(body) => tile::run(body, inputs, arena, scalars, &mut hands),
@@ -147,7 +147,7 @@ impl Prepared {
         for ((_, place, _), output) in self.program.outputs.iter().zip(&mut scratch.outputs) {
             let from = match place {
                 Place::Input(number) => inputs[*number],
-                Place::Arena(at) => &scratch.arena[*at..],
+                Place::Arena(at) => &scratch.room.arena[*at..],
             };
             let elements = output.len();
             output.copy_from_slice(&from[..elements]);
@@ -160,11 +160,11 @@ impl Prepared {
         live.sort_unstable_by_key(|buffer| buffer.at);
         let mut from = 0;
         for buffer in live {
-            scratch.arena[from..buffer.at].fill(f32::NAN);
+            scratch.room.arena[from..buffer.at].fill(f32::NAN);
             from = buffer.at + buffer.elements;
         }
-        scratch.arena[from..].fill(f32::NAN);
-        let Scratch { common, own, .. } = scratch;
+        scratch.room.arena[from..].fill(f32::NAN);
+        let Room { common, own, .. } = &mut scratch.room;
         own.iter_mut().chain([common]).for_each(|memory| memory.fill(f32::NAN));
     }
 

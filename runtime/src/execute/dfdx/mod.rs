@@ -42,10 +42,6 @@ impl Executable for Prepared {
         &self.program
     }
 
-    fn scratch(&self) -> Scratch {
-        Scratch::of(&self.program)
-    }
-
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
         let inputs: Vec<Vec<f32>> = inputs.iter().map(|input| input.to_vec()).collect();
         scratch.outputs = self.ready.outputs(&inputs)?;
