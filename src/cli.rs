@@ -1,5 +1,6 @@
 //! What can be typed: the commands with their options and help texts.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +25,8 @@ pub enum Command {
     Sweep(Sweep),
     /// Put runs side by side: the params that differ, the figures, the best of each
     Compare(Compare),
+    /// Measure whole training steps and single kernels, beside PyTorch where there is one
+    Bench(Bench),
     /// Check specs and report every fault, without running anything
     #[command(override_usage = "segc check [OPTIONS] FILES... [+VARIANT]...")]
     Check(Check),
@@ -69,7 +72,10 @@ pub struct Run {
     pub no_fuse: bool,
     /// Stop at the first NaN and say which op made it of what; every N-th step of solves and every N-th image is looked at [default: every]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
-    pub check_nan: Option<std::num::NonZeroUsize>,
+    pub check_nan: Option<NonZeroUsize>,
+    /// Measure every kernel: a table of the dearest at the end, and profile.json, which Perfetto opens
+    #[arg(long, conflicts_with = "check_nan")]
+    pub profile: bool,
     /// Stop after so many steps, saved, so that the same command without it continues; behind training each image is a step
     #[arg(long, value_name = "STEPS")]
     pub stop_after: Option<u64>,
@@ -78,7 +84,7 @@ pub struct Run {
     pub checkpoint_every: Option<std::num::NonZeroU64>,
     /// Keep so many of the newest checkpoints
     #[arg(long, value_name = "K", default_value = "3")]
-    pub keep_checkpoints: std::num::NonZeroUsize,
+    pub keep_checkpoints: NonZeroUsize,
 }
 
 /// `segc sweep`.
@@ -139,6 +145,36 @@ pub struct SpecArgs {
     /// Give a param another value; wins over variants
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub sets: Vec<(String, String)>,
+}
+
+/// `segc bench`.
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub struct Bench {
+    /// What is measured, such as W2; all without a name
+    #[arg(value_name = "WORKLOAD")]
+    pub workloads: Vec<String>,
+    /// Measure PyTorch in turns, by the Python that the variable SEGC_PEER names
+    #[arg(long)]
+    pub peer: bool,
+    /// Measure `torch.compile` as well
+    #[arg(long, requires = "peer")]
+    pub compiled: bool,
+    /// Print a list of all figures as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Steps of one measurement
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub steps: NonZeroUsize,
+    /// Measurements of each side; medians are shown
+    #[arg(long, value_name = "N", default_value = "3")]
+    pub repeats: NonZeroUsize,
+    /// Threads that compute [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// One measurement of one workload in this process, as JSON
+    #[arg(long, value_name = "WORKLOAD", hide = true)]
+    pub alone: Option<String>,
 }
 
 /// `segc check`.
@@ -297,6 +333,11 @@ const RUN_EXAMPLES: &str = "Examples:\n  \
     A run that was stopped (Ctrl-C, --stop-after) is continued by the same command. The folder of a run\n\
     holds report.html, summary.json, metrics.jsonl, grid.png, masks/, run.json, and where models are\n\
     trained checkpoints/ and pictures/.";
+
+const BENCH_EXAMPLES: &str = "Examples:\n  \
+    segc bench W2 W7\n  \
+    SEGC_PEER=venv/bin/python segc bench --peer --compiled --json > bench.json\n\n\
+    Each measurement runs in a process of its own, in turns with those of the peer. benches/README.md says what the workloads are.";
 
 const SWEEP_EXAMPLES: &str = "Examples:\n  \
     segc sweep specs/perturbgan.seg --variants none,no_shift,single --seeds 3\n  \

@@ -1,5 +1,6 @@
 //! The command line `segc`: arguments in, report out. What a spec means is the business of the crates below.
 
+mod bench;
 mod cli;
 mod commands;
 mod compiled;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::sweep(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Check(args) => check::check(&args),
         Command::Show(args) => show::show(&args),
         Command::Fmt(args) => fmt::fmt(&args),

@@ -17,7 +17,7 @@ fn repository() -> PathBuf {
 fn help_and_version_are_there() {
     let help = segc(&repository(), &["--help"]);
     help.succeeds();
-    for text in ["run", "check", "show", "fmt", "explain", "ops", "new", "Exit codes", "segc run specs/iem.seg"] {
+    for text in ["run", "check", "show", "fmt", "explain", "ops", "new", "bench", "Exit codes", "segc run specs/iem.seg"] {
         assert!(help.out.contains(text), "{text} is not in the help");
     }
     for verb in ["run", "check", "show", "fmt", "explain", "ops", "new"] {
@@ -44,6 +44,18 @@ fn wrong_usage_exits_with_two_and_names_the_nearest() {
     said(&["run", "+paper"]).fails(2, &["no spec"]);
     said(&["check", "+paper"]).fails(2, &["no spec"]);
     said(&["show", "kernel", "good.seg"]).fails(2, &["kernels"]);
+}
+
+#[test]
+fn a_measurement_by_itself_speaks_json() {
+    let home = home();
+    let said = segc(home.path(), &["bench", "--alone", "W8", "--threads", "1"]);
+    said.succeeds();
+    let measured: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let cases = measured["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 4);
+    assert!(cases.iter().all(|case| case["ms"].as_f64().is_some_and(|ms| ms > 0.0)), "{}", said.out);
+    segc(home.path(), &["bench", "W99"]).fails(2, &["W99", "W2"]);
 }
 
 #[test]

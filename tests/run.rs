@@ -88,6 +88,20 @@ fn a_run_writes_the_documented_folder() {
 }
 
 #[test]
+fn a_profile_names_kernels_and_places_and_changes_no_result() {
+    let home = home();
+    run(home.path(), "plain", &[]).succeeds();
+    let said = run(home.path(), "measured", &["--profile"]);
+    said.succeeds();
+    assert!(said.out.contains("of ceiling") && said.out.contains("good.seg:"), "{}", said.out);
+    let trace: serde_json::Value = serde_json::from_slice(&fs::read(home.path().join("measured/profile.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert!(events.iter().any(|event| event["args"]["flop"].as_u64().is_some_and(|flop| flop > 0)));
+    fs::remove_file(home.path().join("measured/profile.json")).unwrap();
+    assert_same(&home.path().join("plain"), &home.path().join("measured"));
+}
+
+#[test]
 fn threads_fusion_and_repetition_change_no_byte() {
     let home = home();
     photographs(home.path(), 9);

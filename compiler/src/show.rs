@@ -65,6 +65,22 @@ pub fn program(program: &Program) -> String {
     text
 }
 
+/// A kernel in a few words: op and sizes, or the space of a loop and how much it does there.
+pub fn short(kernel: &Kernel) -> String {
+    match kernel {
+        Kernel::Whole(whole) => {
+            let operands: Vec<_> = whole.operands.iter().map(|(_, shape)| format!("{shape:?}")).collect();
+            format!("{} {} -> {:?}", whole.op.name(), operands.join(" "), whole.result.1)
+        }
+        Kernel::Loop(body) => {
+            let [outer, rows, columns] = body.space;
+            let reduces = body.effects.iter().any(|effect| matches!(effect, Effect::Reduce { .. }));
+            let what = if reduces { "loop with sums" } else { "loop" };
+            format!("{what} {outer} x {rows} x {columns}, {} instructions, {} results", body.body.len(), body.effects.len())
+        }
+    }
+}
+
 /// A graph for graphviz.
 pub fn dot(graph: &Graph) -> String {
     let mut text = String::from("digraph {\n  node [shape=box, fontname=\"monospace\"];\n");

@@ -71,7 +71,7 @@ fn trained(text: &str, schedule: Schedule, state: &mut State) -> (Ended, Quiet) 
     let (modules, faults) = segc_lang::modules::load("try.seg", &format!("{HEAD}{text}"), &Nowhere);
     assert_eq!(faults, []);
     let specs = Text(modules);
-    let options = Options { seed: 5, threads: 2, on: On::Cpu, fused: true, check_nan: None, done: Vec::new() };
+    let options = Options { seed: 5, threads: 2, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
     let mut observer = Quiet::default();
     let end = specs.at(Moment::End).unwrap();
     let ended = train::run(&end, &specs, &options, &schedule, state, &mut observer).unwrap();

@@ -35,7 +35,7 @@ pub struct Model {
 /// Counts all phases. Errors: faults of a phase, unusable data.
 pub fn count(name: &str, end: &Spec, moments: &Moments) -> Result<Costs, RunError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new() };
+    let options = Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
     let phases = costs(end, moments, &options)?;
     let peak_bytes = PROCESS + phases.iter().map(|phase| phase.memory.total()).max().unwrap_or(0);
     Ok(Costs { spec: name.into(), models: models(&stored(end, moments)?), phases, peak_bytes })

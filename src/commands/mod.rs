@@ -7,6 +7,7 @@ pub mod explain;
 pub mod fmt;
 pub mod new;
 pub mod ops;
+pub mod profile;
 pub mod run;
 pub mod show;
 pub mod summary;

@@ -1,6 +1,7 @@
 //! `segc run`: a spec becomes masks, figures and a report.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use segc_lang::fault::Fault;
 use segc_lang::format::format;
@@ -15,6 +16,7 @@ use segc_runtime::train::state::State;
 use segc_runtime::train::{self, Ended, Schedule};
 
 use crate::cli::{DeviceName, Run};
+use crate::commands::profile;
 use crate::compiled::{Compiled, Moments, compiled, failed, failed_at, misused, tell};
 use crate::console::{self, Exit};
 use crate::interrupt::Interrupt;
@@ -45,8 +47,15 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
         }
     };
     let interrupt = Interrupt::listen().map_err(|why| failed(RunError::Environment(why)))?;
-    let options =
-        Options { seed: args.seed, threads, on: on(args.on), fused: !args.no_fuse, check_nan: args.check_nan, done: recorder.done() };
+    let options = Options {
+        seed: args.seed,
+        threads,
+        on: on(args.on),
+        fused: !args.no_fuse,
+        check_nan: args.check_nan,
+        done: recorder.done(),
+        profiler: args.profile.then(Arc::default),
+    };
     let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
     let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
     welcome(args, &out, &state, &options);
@@ -56,7 +65,12 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
         Ok((outcome, ended)) => {
             let memory = console::peak_memory().map_or(String::new(), |bytes| format!(", at most {:.0} MB of memory", bytes as f64 / 1e6));
             say(args, &format!("{}{memory}\n", watch.progress.finish()));
-            end(args, watch.recorder, &outcome, ended)
+            let exit = end(args, watch.recorder, &outcome, ended)?;
+            if let Some(profiler) = &options.profiler {
+                let table = profile::conclude(profiler, &ready.checked.modules.sources, threads, &out).map_err(failed)?;
+                console::out(&format!("\n{table}"));
+            }
+            Ok(exit)
         }
         Err(error) => {
             watch.progress.finish();

@@ -14,7 +14,7 @@ pub fn text(tensors: &[Stored]) -> String {
         rows.extend(layers(&model.name, &own));
         let cells: Vec<(String, Vec<String>)> = rows.iter().map(|(name, cells, _)| (name.clone(), cells.clone())).collect();
         for (line, (_, _, sizes)) in aligned(&cells).lines().zip(&rows) {
-            text.push_str(&format!("{line}  {sizes}").trim_end().to_owned());
+            text.push_str(format!("{line}  {sizes}").trim_end());
             text.push('\n');
         }
         text.push('\n');

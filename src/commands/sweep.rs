@@ -198,6 +198,7 @@ fn one(args: &Sweep, path: &Path, variants: &[String], seed: u64, folder: &Path,
         no_fuse: false,
         check_nan: None,
         stop_after: None,
+        profile: false,
         checkpoint_every: args.checkpoint_every,
         keep_checkpoints: std::num::NonZeroUsize::MIN,
     }

@@ -33,19 +33,24 @@ impl Cost {
 impl Program {
     /// Counts work and memory.
     pub fn cost(&self) -> Cost {
-        let work = self.kernels.iter().map(|kernel| match kernel {
-            Kernel::Whole(whole) => of_whole(whole),
-            Kernel::Loop(body) => of_loop(body),
-        });
-        let (flop, moved) = work.fold((0, 0), |(flop, moved), (own, elements)| (flop + own, moved + elements));
+        let work = self.kernel_costs().iter().fold((0, 0), |(flop, bytes), cost| (flop + cost.flop, bytes + cost.bytes));
         Cost {
-            flop,
-            bytes: 4 * moved,
+            flop: work.0,
+            bytes: work.1,
             kernels: self.kernels.len(),
             arena: 4 * self.arena as u64,
             inputs: 4 * self.inputs.iter().map(|(_, shape)| elements(shape)).sum::<u64>(),
             outputs: 4 * self.outputs.iter().map(|(.., shape)| elements(shape)).sum::<u64>(),
         }
+    }
+
+    /// The work of each kernel.
+    pub fn kernel_costs(&self) -> Vec<Cost> {
+        let work = self.kernels.iter().map(|kernel| match kernel {
+            Kernel::Whole(whole) => of_whole(whole),
+            Kernel::Loop(body) => of_loop(body),
+        });
+        work.map(|(flop, moved)| Cost { flop, bytes: 4 * moved, kernels: 1, ..Cost::default() }).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use segc_lang::fault::Fault;
 use segc_lang::spec::{Spec, TermId};
 use sha2::{Digest, Sha256};
 
+use super::profile::{Profiled, Profiler};
 use super::{Device, Executable, Finding, Needs, Scratch};
 use crate::outcome::RunError;
 
@@ -18,13 +19,19 @@ pub struct Compiler {
     fused: bool,
     /// Whether programs can be searched for NaN op by op ([`Executable::check`]).
     searched: bool,
+    profiler: Option<Arc<Profiler>>,
     known: HashMap<Vec<u8>, Arc<dyn Executable>>,
 }
 
 impl Compiler {
     /// A compiler that knows nothing yet.
     pub fn new(device: Box<dyn Device>, fused: bool, searched: bool) -> Compiler {
-        Compiler { device, fused, searched, known: HashMap::new() }
+        Compiler { device, fused, searched, profiler: None, known: HashMap::new() }
+    }
+
+    /// The same with programs that are measured whenever they run.
+    pub fn profiled(self, profiler: Option<Arc<Profiler>>) -> Compiler {
+        Compiler { profiler, ..self }
     }
 
     /// A program of named terms. Errors: what no executor runs, with its place.
@@ -34,9 +41,14 @@ impl Compiler {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let ready: Arc<dyn Executable> = match self.searched {
-            false => self.device.prepare(segc_compiler::plan::finish(forward, self.fused))?.into(),
-            true => {
+        let ready: Arc<dyn Executable> = match (self.searched, &self.profiler) {
+            (false, None) => self.device.prepare(segc_compiler::plan::finish(forward, self.fused))?.into(),
+            (false, Some(profiler)) => {
+                let inner = self.device.prepare(segc_compiler::plan::finish(forward, self.fused))?;
+                let (name, span) = roots.first().map_or(("nothing", None), |(name, id)| (name.as_str(), Some(spec.terms.get(*id).span)));
+                Arc::new(Profiled::new(inner, profiler, name, span))
+            }
+            (true, _) => {
                 let fused = self.device.prepare(segc_compiler::plan::finish(forward.clone(), self.fused))?;
                 Arc::new(Searched { fused, single: self.device.prepare(segc_compiler::plan::finish(forward, false))? })
             }

@@ -1,10 +1,12 @@
 //! Executors: a `Program` is prepared once and run on many samples, one sample per run, from several threads at a time.
 
+mod ceiling;
 mod compile;
 mod cpu;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
 mod finding;
+mod profile;
 mod reference;
 
 use std::time::Duration;
@@ -12,11 +14,13 @@ use std::time::Duration;
 use segc_compiler::Program;
 
 use crate::outcome::RunError;
+pub use ceiling::{Ceiling, ceiling};
 pub use compile::Compiler;
 pub use cpu::Cpu;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;
 pub use finding::{Finding, Statistics};
+pub use profile::{KernelProfile, Profiler, ProgramProfile};
 pub use reference::Reference;
 
 /// Something that runs programs.

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use segc_lang::spec::{Data, Over, Part, Pictures, Spec};
 
 use crate::data::{self, DataSet};
-use crate::execute::{Compiler, Cpu, Device, Reference};
+use crate::execute::{Compiler, Cpu, Device, Profiler, Reference};
 use crate::outcome::{Done, Measured, Observer, Outcome, RunError};
 use crate::train::Time;
 use crate::train::state::State;
@@ -41,6 +41,8 @@ pub struct Options {
     pub check_nan: Option<std::num::NonZeroUsize>,
     /// What an earlier run already found.
     pub done: Vec<Done>,
+    /// Who measures every kernel.
+    pub profiler: Option<Arc<Profiler>>,
 }
 
 /// The executors.
@@ -115,7 +117,7 @@ pub fn run(spec: &Spec, options: &Options, state: &State, observer: &mut dyn Obs
 
 /// A compiler for programs of one sample, of which several run side by side.
 pub(crate) fn compiler(options: &Options) -> Result<Compiler, RunError> {
-    Ok(Compiler::new(options.on.shared_by(1)?, options.fused, options.check_nan.is_some()))
+    Ok(Compiler::new(options.on.shared_by(1)?, options.fused, options.check_nan.is_some()).profiled(options.profiler.clone()))
 }
 
 /// What a bare name means: one part.

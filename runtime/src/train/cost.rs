@@ -101,17 +101,13 @@ impl Stored {
 /// # Errors
 /// Faults of a phase's spec; what no executor runs; unusable data.
 pub fn costs(end: &Spec, specs: &dyn Specs, options: &Options) -> Result<Vec<PhaseCost>, RunError> {
-    let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, false);
-    let mut books = Books { compiler, sets: Sets::new(options.seed), models: BTreeMap::new() };
-    let mut costs = Vec::new();
-    for number in phases(end) {
-        let spec = specs.at(Moment::Phase { number, training: true })?;
-        if let Some(pending) = spec.pending.first() {
-            return Err(super::pending(&spec, number, &pending.what));
-        }
-        costs.push(books.phase(&spec, &spec.phases[number], specs, number)?);
-    }
-    Ok(costs)
+    let mut books = Books::new(options)?;
+    phases(end).map(|number| books.phase(specs, number)).collect()
+}
+
+/// One phase by itself, as if it were the first. Errors: as for [`costs`].
+pub fn of_phase(specs: &dyn Specs, options: &Options, number: usize) -> Result<PhaseCost, RunError> {
+    Books::new(options)?.phase(specs, number)
 }
 
 /// The tensors of all models that a run knows, sorted by path.
@@ -168,7 +164,17 @@ struct Together {
 }
 
 impl Books {
-    fn phase(&mut self, spec: &Spec, phase: &Phase, specs: &dyn Specs, number: usize) -> Result<PhaseCost, RunError> {
+    fn new(options: &Options) -> Result<Books, RunError> {
+        let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, false);
+        Ok(Books { compiler, sets: Sets::new(options.seed), models: BTreeMap::new() })
+    }
+
+    fn phase(&mut self, specs: &dyn Specs, number: usize) -> Result<PhaseCost, RunError> {
+        let spec = &specs.at(Moment::Phase { number, training: true })?;
+        let phase = &spec.phases[number];
+        if let Some(pending) = spec.pending.first() {
+            return Err(super::pending(spec, number, &pending.what));
+        }
         let mut all = Together::default();
         self.walk(spec, phase, &phase.body, &[], &mut all)?;
         self.tensors(spec);

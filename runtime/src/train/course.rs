@@ -7,7 +7,7 @@ use segc_lang::spec::{Act, Duration, Part, Phase, Spec, Statement, Unit};
 
 use super::clock::{Pace, Time};
 use super::log::What;
-use super::program::{Around, Batches, Task, TrainProgram};
+use super::program::{Around, Batches, Task, TrainProgram, Watch};
 use super::rules::{Rules, Verdict};
 use super::state::{Best, Kind, Place};
 use super::{Ended, Progress, SAVE_EVERY, Trainer, start};
@@ -150,7 +150,7 @@ impl Course {
         every.is_some_and(|every| every > 0 && trainer.state.place.total.is_multiple_of(every))
     }
 
-    fn step(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
+    pub fn step(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
         self.clockwork.turns = 0;
         let mut nodes = std::mem::take(&mut self.nodes);
         trainer.ahead = 1;
@@ -230,7 +230,8 @@ impl Course {
         let look = trainer.options.check_nan.is_some_and(|every| place.total.is_multiple_of(every.get() as u64));
         let name = program.name().to_owned();
         let at = || format!("phase {}, step {}, `{name}`", self.phase.name, place.step + 1);
-        program.run(trainer.state, &around, &mut self.room, look, &trainer.compiler, &self.spec, &at)
+        let watch = Watch { look, compiler: &trainer.compiler, spec: &self.spec, at: &at };
+        program.run(trainer.state, &around, &mut self.room, &watch)
     }
 
     fn average(

@@ -12,6 +12,7 @@ mod program;
 mod rules;
 mod start;
 pub mod state;
+pub mod timing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,6 +102,7 @@ pub fn run(
     observer: &mut dyn Observer,
 ) -> Result<Ended, RunError> {
     let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, options.check_nan.is_some());
+    let compiler = compiler.profiled(options.profiler.clone());
     let settled = session::compiler(options)?;
     let sets = Sets::new(options.seed);
     Trainer { end, specs, options, schedule, state, observer, compiler, settled, sets, ahead: 0 }.run()

@@ -53,6 +53,16 @@ pub(super) struct Around<'a> {
     pub places: &'a [f32],
 }
 
+/// How numbers that are not finite are noticed and found.
+pub(super) struct Watch<'a> {
+    /// Op by op, as `--check-nan` does.
+    pub look: bool,
+    pub compiler: &'a Compiler,
+    pub spec: &'a Spec,
+    /// Where in the run this is.
+    pub at: &'a dyn Fn() -> String,
+}
+
 impl Task {
     /// An update of a batch; none where it has no terms.
     pub fn update(spec: &Spec, update: &Update, batch: usize) -> Option<Task> {
@@ -116,26 +126,18 @@ impl TrainProgram {
         self.ready.needs()
     }
 
-    /// Runs it in a room and puts its results into the state; gives the loss, where it has one. `look`: op by op, as `--check-nan` does. Where a
-    /// result is not finite the state stays as it was, and the place in the spec that made it so is searched.
-    pub fn run(
-        &mut self,
-        state: &mut State,
-        around: &Around,
-        room: &mut Room,
-        look: bool,
-        compiler: &Compiler,
-        spec: &Spec,
-        at: &dyn Fn() -> String,
-    ) -> Result<Option<f32>, RunError> {
+    /// Runs it in a room and puts its results into the state; gives the loss, where it has one. Where a result is not finite the state
+    /// stays as it was, and the place in the spec that made it so is searched.
+    pub fn run(&mut self, state: &mut State, around: &Around, room: &mut Room, watch: &Watch) -> Result<Option<f32>, RunError> {
         let inputs = self.inputs.iter().map(|source| source.bound(state, around)).collect::<Option<Vec<_>>>();
-        let inputs = inputs.ok_or_else(|| RunError::Usage(format!("{}: a field of the data is missing; are `labels` given?", at())))?;
+        let inputs =
+            inputs.ok_or_else(|| RunError::Usage(format!("{}: a field of the data is missing; are `labels` given?", (watch.at)())))?;
         std::mem::swap(&mut self.scratch.room, room);
-        let ran = crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, look, at);
+        let ran = crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, watch.look, watch.at);
         std::mem::swap(&mut self.scratch.room, room);
         ran?;
         if !self.scratch.outputs.iter().all(|output| finite(output)) {
-            return Err(self.search(&inputs, compiler, spec, at));
+            return Err(self.search(&inputs, watch));
         }
         let mut loss = None;
         for (output, target) in self.scratch.outputs.iter_mut().zip(&self.targets) {
@@ -148,17 +150,17 @@ impl TrainProgram {
     }
 
     /// Runs op by op to find what made numbers that are not finite.
-    fn search(&self, inputs: &[&[f32]], compiler: &Compiler, spec: &Spec, at: &dyn Fn() -> String) -> RunError {
-        let single = match compiler.single(spec, &self.task.roots, &self.task.request) {
+    fn search(&self, inputs: &[&[f32]], watch: &Watch) -> RunError {
+        let single = match watch.compiler.single(watch.spec, &self.task.roots, &self.task.request) {
             Ok(single) => single,
             Err(error) => return error,
         };
         let mut scratch = single.scratch();
         let outputs = self.ready.program().outputs.iter().zip(&self.scratch.outputs);
         let wrong = outputs.filter(|(_, values)| !finite(values)).map(|((name, ..), _)| name.as_str()).next().unwrap_or("loss");
-        match crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, at) {
+        match crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, watch.at) {
             Err(error) => error,
-            Ok(()) => RunError::Numeric(format!("`{wrong}` is not finite: {}", at())),
+            Ok(()) => RunError::Numeric(format!("`{wrong}` is not finite: {}", (watch.at)())),
         }
     }
 }

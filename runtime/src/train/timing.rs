@@ -1,0 +1,77 @@
+//! Steps of one phase by themselves, for benchmarks: whole ones, with data, all updates, averages.
+
+use std::time::{Duration, Instant};
+
+use segc_lang::params::Moment;
+use segc_lang::spec::Spec;
+
+use super::course::Course;
+use super::log::{Panel, Record};
+use super::state::{Place, State};
+use super::{Observer, Progress, Schedule, Sets, Specs, Trainer};
+use crate::execute::Compiler;
+use crate::outcome::RunError;
+use crate::session::{self, Options};
+
+/// How long things took.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Until the first step could begin: elaboration of the phase, first values, compilation, data.
+    pub ready: Duration,
+    /// Each step.
+    pub steps: Vec<Duration>,
+}
+
+/// Takes some steps of a phase from first values on. What is `every` so many steps comes when it is due.
+///
+/// # Errors
+/// As for [`super::run`].
+pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, count: usize) -> Result<Timing, RunError> {
+    let start = Instant::now();
+    let mut state = State::default();
+    state.place = Place { phase, ..Place::default() };
+    let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, false);
+    let compiler = compiler.profiled(options.profiler.clone());
+    let mut trainer = Trainer {
+        end,
+        specs,
+        options,
+        schedule: &Schedule::default(),
+        state: &mut state,
+        observer: &mut Silent,
+        compiler,
+        settled: session::compiler(options)?,
+        sets: Sets::new(options.seed),
+        ahead: 0,
+    };
+    let spec = specs.at(Moment::Phase { number: phase, training: true })?;
+    let mut course = Course::open(&mut trainer, spec)?;
+    let ready = start.elapsed();
+    let mut steps = Vec::with_capacity(count);
+    for _ in 0..count {
+        let begin = Instant::now();
+        course.step(&mut trainer)?;
+        steps.push(begin.elapsed());
+    }
+    Ok(Timing { ready, steps })
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn step(&mut self, _: &Progress) {}
+
+    fn record(&mut self, _: &Record, _: &[Panel]) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn save(&mut self, _: &State, _: bool) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn left_out(&mut self, _: &str, _: &str) {}
+
+    fn stop(&self) -> bool {
+        false
+    }
+}

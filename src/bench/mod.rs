@@ -1,0 +1,142 @@
+//! `segc bench`: whole training steps and single kernels, beside PyTorch on the same machine, in turns.
+
+mod kernels;
+mod peer;
+mod table;
+mod workload;
+
+use std::process::{Command, Stdio};
+
+use segc_runtime::execute::{Ceiling, ceiling};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Bench;
+use crate::compiled::misused;
+use crate::console::{self, Exit};
+use table::Row;
+use workload::{WORKLOADS, Workload};
+
+/// What one measurement of a workload says, in segc or in a peer.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// Milliseconds of a step, or of all cases together.
+    pub ms: f64,
+    /// The parts of a workload that has several.
+    #[serde(default)]
+    pub cases: Vec<Case>,
+    /// The peak of the process's memory, MB.
+    #[serde(default)]
+    pub mb: f64,
+    /// From the beginning to the end of the first step.
+    #[serde(default)]
+    pub first_ms: f64,
+    /// Of it, compiling and first values.
+    #[serde(default)]
+    pub compile_ms: f64,
+    /// Operations and bytes of a step.
+    #[serde(default)]
+    pub flop: f64,
+    #[serde(default)]
+    pub bytes: f64,
+    /// Why nothing was measured.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// A part of a workload.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Case {
+    pub name: String,
+    pub ms: f64,
+    #[serde(default)]
+    pub flop: f64,
+    #[serde(default)]
+    pub bytes: f64,
+}
+
+/// Runs it.
+pub fn bench(args: &Bench) -> Exit {
+    if let Some(name) = &args.alone {
+        return alone(args, name);
+    }
+    let wanted: Vec<&Workload> =
+        WORKLOADS.iter().filter(|w| args.workloads.is_empty() || args.workloads.iter().any(|name| name == w.name)).collect();
+    if let Some(unknown) = args.workloads.iter().find(|name| !WORKLOADS.iter().any(|w| w.name == **name)) {
+        let names: Vec<&str> = WORKLOADS.iter().map(|w| w.name).collect();
+        return misused(&format!("there is no workload `{unknown}`; there are {}", names.join(", ")));
+    }
+    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let peer = match peer::interpreter(args.peer) {
+        Ok(peer) => peer,
+        Err(why) => {
+            console::err(&why);
+            None
+        }
+    };
+    let ceiling = ceiling(threads);
+    let mut rows = Vec::new();
+    for workload in wanted {
+        match measure(workload, args, threads, peer.as_deref(), ceiling) {
+            Ok(row) => {
+                if !args.json {
+                    console::err(&row.line());
+                }
+                rows.push(row);
+            }
+            Err(why) => {
+                console::error(&format!("{}: {why}", workload.name));
+                return Exit::Environment;
+            }
+        }
+    }
+    console::out(&if args.json { table::json(&rows) } else { table::text(&rows, ceiling, threads) });
+    Exit::Done
+}
+
+/// Measures in turns: segc, PyTorch, PyTorch compiled, and again.
+fn measure(workload: &Workload, args: &Bench, threads: usize, peer: Option<&str>, ceiling: Ceiling) -> Result<Row, String> {
+    let mut row = Row::new(workload, ceiling);
+    for _ in 0..args.repeats.get() {
+        row.ours.push(child(workload, args.steps.get(), threads)?);
+        if let Some(peer) = peer {
+            row.eager.push(peer::run(peer, workload.name, args.steps.get(), threads, false)?);
+            if args.compiled {
+                row.compiled.push(peer::run(peer, workload.name, args.steps.get(), threads, true)?);
+            }
+        }
+    }
+    Ok(row)
+}
+
+/// One measurement in a process of its own, so that its memory is its own.
+fn child(workload: &Workload, steps: usize, threads: usize) -> Result<Measured, String> {
+    let program = std::env::current_exe().map_err(|cause| format!("this program is not found: {cause}"))?;
+    let words = ["bench", "--alone", workload.name, "--steps", &steps.to_string(), "--threads", &threads.to_string()].map(String::from);
+    let output = Command::new(program).args(words).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    answer(&output.map_err(|cause| format!("segc cannot be started: {cause}"))?.stdout)
+}
+
+/// The last line of what a process said.
+fn answer(bytes: &[u8]) -> Result<Measured, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.trim().lines().last().ok_or("the process said nothing")?;
+    serde_json::from_str(line).map_err(|cause| format!("the process said no JSON ({cause}): {line}"))
+}
+
+/// Measures one workload here and prints it.
+fn alone(args: &Bench, name: &str) -> Exit {
+    let Some(workload) = WORKLOADS.iter().find(|workload| workload.name == name) else {
+        return misused(&format!("there is no workload `{name}`"));
+    };
+    let threads = args.threads.map_or(1, usize::from);
+    match workload.measure(args.steps.get(), threads) {
+        Ok(measured) => {
+            console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
+            Exit::Done
+        }
+        Err(why) => {
+            console::error(&why);
+            Exit::Environment
+        }
+    }
+}

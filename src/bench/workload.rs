@@ -1,0 +1,153 @@
+//! What is measured.
+
+use std::time::{Duration, Instant};
+
+use segc_lang::compile;
+use segc_lang::fault::Severity;
+use segc_lang::params::Overrides;
+use segc_lang::source::{LoadError, Loader};
+use segc_runtime::session::{On, Options};
+use segc_runtime::train::{cost, timing};
+
+use super::{Measured, kernels};
+use crate::compiled::Moments;
+use crate::console;
+
+/// Something that is measured.
+pub struct Workload {
+    /// `W2`.
+    pub name: &'static str,
+    /// In a few words.
+    pub what: &'static str,
+    /// Whether arithmetic is its limit, or traffic.
+    pub bound: Bound,
+    kind: Kind,
+}
+
+/// What a workload's ceiling is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    Arithmetic,
+    Traffic,
+}
+
+enum Kind {
+    /// Steps of a phase.
+    Training {
+        name: &'static str,
+        text: &'static str,
+        variants: &'static [&'static str],
+        sets: &'static [(&'static str, &'static str)],
+        phase: &'static str,
+    },
+    /// Convolutions with both gradients.
+    Convolutions,
+    /// Chains of element-wise ops, norms.
+    Streams,
+}
+
+const PERTURBGAN: &str = include_str!("../../specs/perturbgan.seg");
+const REDO: &str = include_str!("../../specs/redo.seg");
+const UNET: &str = include_str!("../../benches/unet.seg");
+
+/// All of them.
+pub const WORKLOADS: &[Workload] = &[
+    Workload {
+        name: "W2",
+        what: "PerturbGAN, default: critic, R1 every eighth step, generators, averages; 32 px, batch 16",
+        bound: Bound::Arithmetic,
+        kind: Kind::Training { name: "perturbgan", text: PERTURBGAN, variants: &[], sets: &[], phase: "grow[32]" },
+    },
+    Workload {
+        name: "W3",
+        what: "PerturbGAN, published networks while 64 px fade in: critic with gradient penalty, generators; batch 4",
+        bound: Bound::Arithmetic,
+        kind: Kind::Training {
+            name: "perturbgan",
+            text: PERTURBGAN,
+            variants: &["paper"],
+            sets: &[("resolution", "64"), ("batch_n", "4"), ("chunks", "0")],
+            phase: "grow[64]",
+        },
+    },
+    Workload {
+        name: "W4",
+        what: "ReDO, published networks (base 32): generators, discriminator; 128 px, batch 2",
+        bound: Bound::Arithmetic,
+        kind: Kind::Training { name: "redo", text: REDO, variants: &["flowers"], sets: &[("batch_n", "2")], phase: "redraw" },
+    },
+    Workload {
+        name: "W6",
+        what: "U-Net segmenter: one update; 64 px, batch 16",
+        bound: Bound::Arithmetic,
+        kind: Kind::Training { name: "unet", text: UNET, variants: &[], sets: &[], phase: "learn" },
+    },
+    Workload { name: "W7", what: "convolution with both gradients, twenty sizes", bound: Bound::Arithmetic, kind: Kind::Convolutions },
+    Workload { name: "W8", what: "element-wise chains and norms, 16 MB each", bound: Bound::Traffic, kind: Kind::Streams },
+];
+
+/// Steps before the clock starts: as many as until everything that comes now and then has come.
+const WARM: usize = 8;
+
+impl Workload {
+    /// Measures it in this process. Errors in words.
+    pub fn measure(&self, steps: usize, threads: usize) -> Result<Measured, String> {
+        match &self.kind {
+            Kind::Training { name, text, variants, sets, phase } => training(name, text, variants, sets, phase, steps, threads),
+            Kind::Convolutions => kernels::convolutions(threads),
+            Kind::Streams => kernels::streams(threads),
+        }
+    }
+}
+
+/// The specs that are measured read no other files.
+struct Alone;
+
+impl Loader for Alone {
+    fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
+        Err(LoadError::Outside)
+    }
+}
+
+fn training(
+    name: &str,
+    text: &str,
+    variants: &[&str],
+    sets: &[(&str, &str)],
+    phase: &str,
+    steps: usize,
+    threads: usize,
+) -> Result<Measured, String> {
+    let begin = Instant::now();
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let overrides = Overrides {
+        variants: variants.iter().map(ToString::to_string).collect(),
+        sets: sets.iter().map(own).collect(),
+        ..Overrides::default()
+    };
+    let mut checked = compile(&format!("{name}.seg"), text, &Alone, &overrides);
+    if let Some(fault) = checked.faults.iter().find(|fault| fault.severity == Severity::Error) {
+        return Err(format!("{name}: {}", fault.message));
+    }
+    let end = checked.spec.take().ok_or_else(|| format!("{name} means nothing"))?;
+    let number = end.phases.iter().position(|own| own.name == phase).ok_or_else(|| format!("{name} has no phase {phase}"))?;
+    let options = Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
+    let moments = Moments { checked: &checked, overrides };
+    let timing = timing::steps(&end, &moments, &options, number, WARM + steps).map_err(|error| error.to_string())?;
+    // Before anything else takes memory.
+    let mb = console::peak_memory().map_or(0.0, |bytes| bytes as f64 / 1e6);
+    let elaborated = begin.elapsed() - timing.ready - timing.steps.iter().sum::<Duration>();
+    let cost = cost::of_phase(&moments, &options, number).map_err(|error| error.to_string())?;
+    let (flop, bytes) = cost.step();
+    let total: Duration = timing.steps[WARM..].iter().sum();
+    let ms = |time: Duration| 1e3 * time.as_secs_f64();
+    Ok(Measured {
+        ms: ms(total) / steps as f64,
+        first_ms: ms(elaborated + timing.ready + timing.steps[0]),
+        compile_ms: ms(timing.ready),
+        flop,
+        bytes,
+        mb,
+        ..Measured::default()
+    })
+}
