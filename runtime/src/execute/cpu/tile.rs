@@ -5,7 +5,7 @@ use std::ops::Range;
 use segc_compiler::kernel::{Access, Function, Join, Over, Place, Scalar};
 
 use super::alone::Hands;
-use super::elementary::{maximum, minimum, one, sign, truth};
+use super::elementary::{exp, maximum, minimum, one, sigmoid, sign, softplus, tanh, truth};
 use super::partial::Partial;
 use super::prepare::{Leave, Source, Step, TileLoop, What};
 use super::stencil;
@@ -243,6 +243,11 @@ impl Tile {
             Function::Floor => each!(|x: f32| x.floor()),
             Function::Round => each!(|x: f32| x.round_ties_even()),
             Function::Not => each!(|x: f32| 1.0 - x),
+            // By name, so that they are part of the loop.
+            Function::Exp => each!(exp),
+            Function::Tanh => each!(tanh),
+            Function::Sigmoid => each!(sigmoid),
+            Function::Softplus => each!(softplus),
             other => {
                 let f = one(other);
                 each!(f)

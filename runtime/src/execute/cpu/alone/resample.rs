@@ -15,6 +15,24 @@ pub(super) struct Resample {
     starts: Vec<usize>,
     entries: Vec<(usize, f32)>,
     even: Option<Even>,
+    /// Where each element of a block comes from, where a small block is only put in another order.
+    picks: Option<Vec<u32>>,
+}
+
+/// Most elements of a block that is moved by a table.
+const TABLE: usize = 4096;
+
+/// The table of [`Resample::picks`].
+fn picks(size: usize, inner: usize, rows: &[Vec<(usize, f64)>]) -> Option<Vec<u32>> {
+    // Long lines are better copied whole.
+    if inner >= 8 || size.max(rows.len()) * inner > TABLE {
+        return None;
+    }
+    let lone = |row: &Vec<(usize, f64)>| match row[..] {
+        [(place, 1.0)] => Some((0..inner).map(move |at| (place * inner + at) as u32)),
+        _ => None,
+    };
+    Some(rows.iter().map(lone).collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// A map of the last axis that treats all its elements alike, and so those of all rows at once.
@@ -51,7 +69,8 @@ impl Resample {
         });
         let entries = rows.iter().flatten().map(|(place, weight)| (*place, *weight as f32)).collect();
         let even = if inner == 1 { Even::of(size, rows) } else { None };
-        Resample { size, inner, starts: std::iter::once(0).chain(starts).collect(), entries, even }
+        let picks = if even.is_none() { picks(size, inner, rows) } else { None };
+        Resample { size, inner, starts: std::iter::once(0).chain(starts).collect(), entries, even, picks }
     }
 
     fn row(&self, number: usize) -> &[(usize, f32)] {
@@ -87,7 +106,13 @@ impl pulp::WithSimd for Blocks<'_> {
             Some(Even::Repeats(count, weight)) => repeated(*count, *weight, from, to),
             None => {
                 let (block, whole) = ((room.size * room.inner).max(1), ((room.starts.len() - 1) * room.inner).max(1));
-                to.chunks_mut(whole).zip(from.chunks(block)).for_each(|(to, from)| room.block(from, to));
+                // A loop, since a closure of this size would be a function of its own, without SIMD.
+                for (to, from) in to.chunks_mut(whole).zip(from.chunks(block)) {
+                    match &room.picks {
+                        Some(picks) => to.iter_mut().zip(picks).for_each(|(to, place)| *to = from[*place as usize]),
+                        None => room.block(from, to),
+                    }
+                }
             }
         }
     }
