@@ -163,9 +163,9 @@ pub struct Bench {
     /// Print a list of all figures as JSON
     #[arg(long)]
     pub json: bool,
-    /// Steps of one measurement
-    #[arg(long, value_name = "N", default_value = "16")]
-    pub steps: NonZeroUsize,
+    /// Steps that one measurement times [default: 2 to 16, as long as they take]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<NonZeroUsize>,
     /// Measurements of each side; medians are shown
     #[arg(long, value_name = "N", default_value = "3")]
     pub repeats: NonZeroUsize,

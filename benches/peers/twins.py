@@ -1,6 +1,6 @@
 """The workloads of `segc bench` in PyTorch, as a peer to measure against: the same networks, losses and optimisers, ordinary code.
 
-    python twins.py WORKLOAD [--steps 16] [--warm 8] [--threads 2] [--compile] [--count]
+    python twins.py WORKLOAD [--steps 16] [--warm 8] [--threads 2] [--compile]
 
     W1  IEM, 32 images of 128 x 128, one round          (specs/iem.seg, the constants of +paper)
     W2  PerturbGAN as it is, 32 x 32, batch 16          (specs/perturbgan.seg)
@@ -10,16 +10,16 @@
     W7  convolutions with both gradients, twenty shapes
     W8  element-wise chains, norms and Adam's arithmetic
 
-Everything is f32 on the processor; images are random and lie in memory. W1 to W6 time `--steps` steps after `--warm` others; W7 and W8
-time each case at least three times and for 0.3 s, and their `ms` is the sum over the cases.
+Everything is f32 on the processor. Images are random and lie in memory; first values are PyTorch's own. W1 to W6 time `--steps` steps
+after `--warm` others; W7 and W8 time each case at least three times and for 0.3 s, and their `ms` is the sum over the cases.
 
 Prints one line of JSON: workload, torch, compiled, ms (mean of a step), cases, mb (peak resident memory), first_ms (from the beginning
-of building to the end of the first step). Where torch.compile fails there is `error` instead of the numbers. With `--count` it prints
-how many parameters each model has, and measures nothing.
+of building to the end of the first step). Where torch.compile fails there is `error` instead of the numbers.
 """
 
 import argparse
 import functools
+import itertools
 import json
 import random
 import resource
@@ -32,15 +32,11 @@ from torch import nn
 lrelu = functools.partial(F.leaky_relu, negative_slope=0.2)
 grow = functools.partial(F.interpolate, scale_factor=2, mode="nearest")
 
-
 def pixel_norm(x):
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
-
-def random_images(batch, side):
-    """Four batches, used in turn."""
-    return [torch.rand(batch, 3, side, side) * 2 - 1 for _ in range(4)]
-
+def images(batch, side):
+    return torch.rand(4, batch, 3, side, side) * 2 - 1
 
 class Apply(nn.Module):
     def __init__(self, function):
@@ -50,26 +46,25 @@ class Apply(nn.Module):
     def forward(self, x):
         return self.function(x)
 
+class Join(nn.Module):
+    """Two ways that meet."""
 
-class Residual(nn.Module):
-    def __init__(self, body, around):
+    def __init__(self, one, other, how=torch.add):
         super().__init__()
-        self.body, self.around = nn.Sequential(*body), nn.Sequential(*around)
+        self.one, self.other, self.how = nn.Sequential(*one), nn.Sequential(*other), how
 
     def forward(self, x):
-        return self.body(x) + self.around(x)
-
+        return self.how(self.one(x), self.other(x))
 
 class Modulated(nn.Module):
     """Instance norm whose scale and offset come from a style."""
 
-    def __init__(self, gain, shift):
+    def __init__(self, channels, latent, dense=nn.Linear):
         super().__init__()
-        self.gain, self.shift = gain, shift
+        self.gain, self.shift = dense(latent, channels), dense(latent, channels)
 
     def forward(self, x, style):
         return self.gain(style)[:, :, None, None] * F.instance_norm(x, eps=1e-5) + self.shift(style)[:, :, None, None]
-
 
 def update(optimiser, loss):
     """One step by the optimiser's own parameters; nothing else gets a gradient, images of a penalty included."""
@@ -77,20 +72,16 @@ def update(optimiser, loss):
     loss.backward(inputs=[weight for group in optimiser.param_groups for weight in group["params"]])
     optimiser.step()
 
-
 # ---- W1: IEM. The loop of `iem.py`, one round after the other on the same images.
 SIGMA, TAPS, PASSES, LAMBDA = 5.0, 11, 2, 1e-3
 
-
 class Iem:
-    networks = {}
-
     def __init__(self, wrap, side=128, batch=32, square=78):
         offsets = torch.arange(TAPS, dtype=torch.float32) - TAPS // 2
         taps = torch.exp(-offsets.square() / (2 * SIGMA * SIGMA))
         taps = (taps / taps.sum()).repeat(4, 1)
         self.kernels = taps.view(4, 1, TAPS, 1), taps.view(4, 1, 1, TAPS)
-        self.image = random_images(batch, side)[0]
+        self.image = images(batch, side)[0]
         margin = (side - square) // 2
         self.mask = F.pad(torch.ones(batch, 1, square, square), (margin, margin, margin, margin))
         self.objective, self.moved = wrap(self.objective), wrap(self.moved)
@@ -105,17 +96,15 @@ class Iem:
         stack = stack + floor
         return stack[:, :3] / stack[:, 3:]
 
-    def surprise(self, region):
+    def gain(self, region):
+        """How badly a region is guessed from its complement, less how far its colours are from their mean."""
+        area = region.sum(dim=(2, 3), keepdim=True)
         error = (self.image - self.inpaint(1 - region)).abs().mean(dim=1, keepdim=True)
-        return (region * error).sum(dim=(1, 2, 3)) / region.sum(dim=(1, 2, 3))
-
-    def deviation(self, region):
-        mean = (region * self.image).sum(dim=(2, 3), keepdim=True) / region.sum(dim=(2, 3), keepdim=True)
-        return (region * (self.image - mean).square()).sum(dim=(1, 2, 3))
+        mean = (region * self.image).sum(dim=(2, 3), keepdim=True) / area
+        return ((region * error).sum(dim=(2, 3), keepdim=True) / area).sum() - LAMBDA * (region * (self.image - mean).square()).sum()
 
     def objective(self, mask):
-        rest = 1 - mask
-        return (self.surprise(mask) + self.surprise(rest) - LAMBDA * (self.deviation(mask) + self.deviation(rest))).sum()
+        return self.gain(mask) + self.gain(1 - mask)
 
     def edge(self, inside):
         padded = F.pad(inside, (1, 1, 1, 1))
@@ -128,52 +117,40 @@ class Iem:
         mask = torch.where(free, (uphill > 0).float(), mask)
         return (F.avg_pool2d(mask, 3, stride=1, padding=1) * 9 >= 3.5).float()
 
-    def step(self, index):
+    def __call__(self, index):
         mask = self.mask.requires_grad_(True)
         (uphill,) = torch.autograd.grad(self.objective(mask), mask)
         with torch.no_grad():
             self.mask = self.moved(mask.detach(), uphill)
 
-
 # ---- W2: PerturbGAN's compact networks. Widths are those at 4, 8, 16 and 32 pixels.
 COMPACT = (96, 64, 32, 16)
 
-
-def he(layer, gain=1.0):
-    """He et al. 2015 for a leaky ReLU of slope 0.2, times `gain`; no bias at first."""
-    nn.init.normal_(layer.weight, std=gain * (2 / (1.04 * layer.weight[0].numel())) ** 0.5)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
-def he_conv(channels, out, kernel=3, gain=1.0, bias=True):
-    return he(nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=bias), gain)
-
+def conv(channels, out, kernel=3, bias=True):
+    return nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=bias)
 
 class CompactStyleBlock(nn.Module):
     def __init__(self, channels, out, latent, up):
         super().__init__()
         self.up = nn.Upsample(scale_factor=2) if up else nn.Identity()
-        self.conv = he_conv(channels, out)
-        self.gain, self.shift = he(nn.Linear(latent, out), 0.3), he(nn.Linear(latent, out), 0.3)
+        self.conv = conv(channels, out)
+        self.gain, self.shift = nn.Linear(latent, out), nn.Linear(latent, out)
 
     def forward(self, x, style):
         y = pixel_norm(lrelu(self.conv(self.up(x))))
         return y * (1 + self.gain(style)[:, :, None, None]) + self.shift(style)[:, :, None, None]
-
 
 class CompactGenerator(nn.Module):
     """One style for all resolutions, since no styles are mixed."""
 
     def __init__(self, channels, latent=64):
         super().__init__()
-        layers = [layer for _ in range(2) for layer in (he(nn.Linear(latent, latent)), nn.LeakyReLU(0.2))]
+        layers = [layer for _ in range(2) for layer in (nn.Linear(latent, latent), nn.LeakyReLU(0.2))]
         self.mapping = nn.Sequential(Apply(pixel_norm), *layers)
-        self.stem = nn.Sequential(he(nn.Linear(latent, COMPACT[0] * 16)), nn.Unflatten(1, (COMPACT[0], 4, 4)))
+        self.stem = nn.Sequential(nn.Linear(latent, COMPACT[0] * 16), nn.Unflatten(1, (COMPACT[0], 4, 4)))
         blocks = [CompactStyleBlock(a, b, latent, up=True) for a, b in zip(COMPACT, COMPACT[1:])]
         self.blocks = nn.ModuleList([CompactStyleBlock(COMPACT[0], COMPACT[0], latent, up=False), *blocks])
-        self.painter = he_conv(COMPACT[-1], channels, gain=0.3)
+        self.painter = conv(COMPACT[-1], channels)
 
     def forward(self, z):
         style = self.mapping(z)
@@ -182,7 +159,6 @@ class CompactGenerator(nn.Module):
             h = block(h, style)
         return self.painter(h)
 
-
 def batch_deviation(x, group):
     """How much groups of samples vary, one number per sample, as a further channel."""
     n, _, height, width = x.shape
@@ -190,64 +166,46 @@ def batch_deviation(x, group):
     deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return torch.cat([x, deviation.repeat(group).view(n, 1, 1, 1).expand(n, 1, height, width)], dim=1)
 
-
 def compact_critic():
-    layers = [he_conv(3, COMPACT[-1])]
+    layers = [conv(3, COMPACT[-1])]
     for a, b in zip(COMPACT[:0:-1], COMPACT[-2::-1]):
-        body = [nn.LeakyReLU(0.2), he_conv(a, a), nn.LeakyReLU(0.2), he_conv(a, b), nn.AvgPool2d(2)]
-        layers += [Residual(body, [nn.AvgPool2d(2), he_conv(a, b, 1, bias=False)]), Apply(lambda x: x * 0.5**0.5)]
-    layers += [Apply(lambda x: batch_deviation(x, group=8)), nn.LeakyReLU(0.2)]
-    layers += [he_conv(COMPACT[0] + 1, COMPACT[0]), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Flatten(), he(nn.Linear(COMPACT[0] * 16, 1)), nn.Flatten(0))
-
+        body = [nn.LeakyReLU(0.2), conv(a, a), nn.LeakyReLU(0.2), conv(a, b), nn.AvgPool2d(2)]
+        layers.append(Join(body, [nn.AvgPool2d(2), conv(a, b, 1, bias=False)], lambda y, around: (y + around) * 0.5**0.5))
+    layers += [Apply(lambda x: batch_deviation(x, group=8)), nn.LeakyReLU(0.2), conv(b + 1, b), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(b * 16, 1), nn.Flatten(0))
 
 # ---- W3: StyleGAN's networks as PerturbGAN has them, at 4 to 64 pixels. While the last side fades in, the layers that paint and see
 # pictures of half the side are there too.
 STYLE = (512, 512, 512, 512, 256)
 FADE = 0.5
+BLUR = torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16
 
+class Equal(nn.Module):
+    """A dense layer or a convolution whose weights have deviation one and are multiplied when used."""
 
-class EqualDense(nn.Module):
-    """Weights of deviation one that are multiplied when used."""
-
-    def __init__(self, inputs, out, *kernel, start=0.0):
+    def __init__(self, inputs, out, kernel=None, padding=None):
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out, inputs, *kernel))
-        self.bias = nn.Parameter(torch.full((out,), start))
+        self.weight = nn.Parameter(torch.randn(out, inputs, kernel, kernel) if kernel else torch.randn(out, inputs))
+        self.bias = nn.Parameter(torch.zeros(out))
         self.scale = (2 / self.weight[0].numel()) ** 0.5
+        self.padding = kernel // 2 if kernel and padding is None else padding
 
     def forward(self, x):
-        return F.linear(x, self.weight * self.scale, self.bias)
+        weight = self.weight * self.scale
+        return F.linear(x, weight, self.bias) if weight.dim() == 2 else F.conv2d(x, weight, self.bias, padding=self.padding)
 
-
-class EqualConv(EqualDense):
-    def __init__(self, channels, out, kernel=3, padding=None):
-        super().__init__(channels, out, kernel, kernel)
-        self.padding = kernel // 2 if padding is None else padding
-
-    def forward(self, x):
-        return F.conv2d(x, self.weight * self.scale, self.bias, padding=self.padding)
-
-
-class Blur(nn.Module):
-    def __init__(self, channels):
-        super().__init__()
-        taps = torch.tensor([1.0, 2.0, 1.0])
-        self.register_buffer("kernel", (taps[:, None] * taps / 16).repeat(channels, 1, 1, 1))
-
-    def forward(self, x):
-        return F.conv2d(x, self.kernel, padding=1, groups=x.shape[1])
-
+def blurred(x):
+    return F.conv2d(x, BLUR.expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])
 
 class StyleBlock(nn.Module):
     """One map of noise for both convolutions; the first block has the second half only."""
 
     def __init__(self, channels, out, latent, up):
         super().__init__()
-        self.up = nn.Sequential(nn.Upsample(scale_factor=2), EqualConv(channels, out), Blur(out)) if up else nn.Identity()
-        self.conv = EqualConv(out, out)
+        self.up = nn.Sequential(nn.Upsample(scale_factor=2), Equal(channels, out, 3), Apply(blurred)) if up else nn.Identity()
+        self.conv = Equal(out, out, 3)
         self.noises = nn.Parameter(torch.zeros(2, out, 1, 1))
-        self.adain_1, self.adain_2 = (Modulated(EqualDense(latent, out, start=1.0), EqualDense(latent, out)) for _ in range(2))
+        self.adain_1, self.adain_2 = Modulated(out, latent, Equal), Modulated(out, latent, Equal)
 
     def forward(self, x, style):
         x = self.up(x)
@@ -255,16 +213,15 @@ class StyleBlock(nn.Module):
         x = self.adain_1(lrelu(x + gains[0] * noise), style)
         return self.adain_2(lrelu(self.conv(x) + gains[1] * noise), style)
 
-
 class StyleGenerator(nn.Module):
     def __init__(self, channels, latent=512):
         super().__init__()
-        layers = [layer for _ in range(8) for layer in (EqualDense(latent, latent), nn.LeakyReLU(0.2))]
+        layers = [layer for _ in range(8) for layer in (Equal(latent, latent), nn.LeakyReLU(0.2))]
         self.mapping = nn.Sequential(Apply(pixel_norm), *layers)
         self.start = nn.Parameter(torch.randn(STYLE[0], 4, 4))
         blocks = [StyleBlock(a, b, latent, up=True) for a, b in zip(STYLE, STYLE[1:])]
         self.blocks = nn.ModuleList([StyleBlock(STYLE[0], STYLE[0], latent, up=False), *blocks])
-        self.old_painter, self.painter = EqualConv(STYLE[-2], channels, kernel=1), EqualConv(STYLE[-1], channels, kernel=1)
+        self.old_painter, self.painter = Equal(STYLE[-2], channels, 1), Equal(STYLE[-1], channels, 1)
 
     def forward(self, z, second):
         first_style, second_style = self.mapping(z), self.mapping(second)
@@ -274,26 +231,18 @@ class StyleGenerator(nn.Module):
             before, h = h, block(h, torch.where(level <= cut, first_style, second_style))
         return torch.lerp(grow(self.old_painter(before)), self.painter(h), FADE)
 
-
-class StyleCritic(nn.Module):
-    def __init__(self):
-        super().__init__()
-        blocks = [
-            nn.Sequential(EqualConv(a, b), nn.LeakyReLU(0.2), Blur(b), EqualConv(b, b), nn.AvgPool2d(2), nn.LeakyReLU(0.2))
-            for a, b in zip(STYLE[:0:-1], STYLE[-2::-1])
-        ]
-        self.new = nn.Sequential(EqualConv(3, STYLE[-1], kernel=1), nn.LeakyReLU(0.2), blocks[0])
-        self.old = nn.Sequential(nn.AvgPool2d(2), EqualConv(3, STYLE[-2], kernel=1), nn.LeakyReLU(0.2))
-        self.rest = nn.Sequential(
-            *blocks[1:], Apply(lambda x: batch_deviation(x, group=len(x))),
-            EqualConv(STYLE[0] + 1, STYLE[0]), nn.LeakyReLU(0.2),
-            EqualConv(STYLE[0], STYLE[0], kernel=4, padding=0), nn.LeakyReLU(0.2),
-            nn.Flatten(), EqualDense(STYLE[0], 1), nn.Flatten(0),
-        )  # fmt: skip
-
-    def forward(self, x):
-        return self.rest(torch.lerp(self.old(x), self.new(x), FADE))
-
+def style_critic():
+    widths, wide = STYLE[::-1], STYLE[0]
+    inputs = [[Equal(3, width, 1), nn.LeakyReLU(0.2)] for width in widths[:2]]
+    blocks = [
+        nn.Sequential(Equal(a, b, 3), nn.LeakyReLU(0.2), Apply(blurred), Equal(b, b, 3), nn.AvgPool2d(2), nn.LeakyReLU(0.2))
+        for a, b in zip(widths, widths[1:])
+    ]
+    return nn.Sequential(
+        Join([nn.AvgPool2d(2), *inputs[1]], [*inputs[0], blocks[0]], lambda old, new: torch.lerp(old, new, FADE)), *blocks[1:],
+        Apply(lambda x: batch_deviation(x, group=len(x))), Equal(wide + 1, wide, 3), nn.LeakyReLU(0.2),
+        Equal(wide, wide, 4, padding=0), nn.LeakyReLU(0.2), nn.Flatten(), Equal(wide, 1), nn.Flatten(0),
+    )  # fmt: skip
 
 # ---- W2 and W3: PerturbGAN
 def shifted(x, right, down, reach):
@@ -305,22 +254,21 @@ def shifted(x, right, down, reach):
     padded = F.pad(x, (reach, reach, reach, reach)).flatten(2)
     return padded.gather(2, places.view(n, 1, -1).expand(-1, channels, -1)).view_as(x)
 
-
 class PerturbGan:
     def __init__(self, wrap, actor, backdrop, critic, side, batch, latent, least):
         self.actor, self.backdrop, self.critic = actor, backdrop, critic
-        self.networks = {"actor": actor, "backdrop": backdrop, "critic": critic}
-        self.batch, self.latent, self.least, self.reach = batch, latent, least, side // 8
-        self.images = random_images(batch, side)
+        self.batch, self.latent, self.least, self.reach, self.images = batch, latent, least, side // 8, images(batch, side)
         mapping = [*actor.mapping.parameters(), *backdrop.mapping.parameters()]
-        nets = nn.ModuleList([actor, backdrop])
-        others = [weight for name, weight in nets.named_parameters() if ".mapping." not in name]
-        self.weights = [*nets.parameters()]
+        slow = {id(weight) for weight in mapping}
+        self.weights = [*actor.parameters(), *backdrop.parameters()]
         self.averages = [weight.detach().clone() for weight in self.weights]
-        groups = [{"params": others}, {"params": mapping, "lr": 1e-5}]
+        groups = [{"params": [weight for weight in self.weights if id(weight) not in slow]}, {"params": mapping, "lr": 1e-5}]
         self.generator_adam = torch.optim.Adam(groups, lr=1e-3, betas=(0.0, 0.99))
         self.critic_adam = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
         self.paint, self.generator_loss, self.adversary = wrap(self.fake), wrap(self.generator_loss), wrap(self.adversary)
+
+    def latents(self):
+        return torch.randn(2, self.batch, self.latent)
 
     def draws(self):
         right, down = ((torch.rand(2, self.batch) * 2 - 1) * self.reach).round().long()
@@ -335,14 +283,14 @@ class PerturbGan:
         fake, mask = self.fake(*draws)
         too_small = F.relu(self.least - mask.mean(dim=(1, 2, 3))).mean()
         undecided = torch.minimum(mask, 1 - mask).mean()
-        return self.fooled(fake) + 2 * too_small + 2 * undecided
+        return self.fool(self.critic(fake)).mean() + 2 * too_small + 2 * undecided
 
     def slope(self, x):
         """Without torch.compile, which has no second derivatives."""
         x = x.detach().requires_grad_()
         return torch.autograd.grad(self.critic(x).sum(), x, create_graph=True)[0].flatten(1)
 
-    def step(self, index):
+    def __call__(self, index):
         with torch.no_grad():
             fake, _ = self.paint(*self.draws())
         self.critic.requires_grad_(True)
@@ -353,22 +301,17 @@ class PerturbGan:
         with torch.no_grad():
             torch._foreach_lerp_(self.averages, self.weights, 1 - decay)
 
-
 class Compact(PerturbGan):
     """A latent of its own for each layer, softplus losses, R1 in every eighth step."""
+
+    fool = staticmethod(lambda score: F.softplus(-score))
 
     def __init__(self, wrap):
         super().__init__(wrap, CompactGenerator(4), CompactGenerator(3), compact_critic(), side=32, batch=16, latent=64, least=0.15)
 
-    def latents(self):
-        return torch.randn(2, self.batch, self.latent)
-
     def layers(self, z, z_back):
         front, mask = self.actor(z).split((3, 1), dim=1)
         return torch.tanh(self.backdrop(z_back)), torch.tanh(front), torch.sigmoid(mask)
-
-    def fooled(self, fake):
-        return F.softplus(-self.critic(fake)).mean()
 
     def adversary(self, real, fake):
         return F.softplus(-self.critic(real)).mean() + F.softplus(self.critic(fake)).mean()
@@ -378,12 +321,13 @@ class Compact(PerturbGan):
         if index % 8 == 0:
             update(self.critic_adam, 8 * 0.25 * self.slope(self.images[(index + 1) % 4]).square().sum(dim=1).mean())
 
-
 class Published(PerturbGan):
     """One latent for both layers, mixed styles, Wasserstein losses with gradient penalty."""
 
+    fool = staticmethod(torch.neg)
+
     def __init__(self, wrap):
-        super().__init__(wrap, StyleGenerator(4), StyleGenerator(3), StyleCritic(), side=64, batch=4, latent=512, least=0.25)
+        super().__init__(wrap, StyleGenerator(4), StyleGenerator(3), style_critic(), side=64, batch=4, latent=512, least=0.25)
 
     def latents(self):
         z, mate = torch.randn(2, self.batch, self.latent)
@@ -392,9 +336,6 @@ class Published(PerturbGan):
     def layers(self, z, second):
         front, mask = self.actor(z, second).split((3, 1), dim=1)
         return self.backdrop(z, second), front, torch.sigmoid(mask)
-
-    def fooled(self, fake):
-        return -self.critic(fake).mean()
 
     def adversary(self, real, fake):
         on_real = self.critic(real)
@@ -405,7 +346,6 @@ class Published(PerturbGan):
         mixed = torch.lerp(fake, real, torch.rand(self.batch, 1, 1, 1))
         penalty = (self.slope(mixed).norm(dim=1) - 1).square().mean()
         update(self.critic_adam, self.adversary(real, fake) + 10 * penalty)
-
 
 # ---- W4: ReDO
 class SpectralConv(nn.Conv2d):
@@ -425,7 +365,6 @@ class SpectralConv(nn.Conv2d):
             self.v.copy_(v)
         return F.conv2d(x, self.weight / torch.dot(u, matrix @ v), self.bias, padding=self.padding)
 
-
 class SelfAttention(nn.Module):
     """Over pixels, without a scale; keys and values pooled (SAGAN)."""
 
@@ -444,15 +383,10 @@ class SelfAttention(nn.Module):
         seen = (values @ near.transpose(1, 2)).unflatten(2, x.shape[2:])
         return x + self.gamma * self.back(seen)
 
-
-def by_latent(channels, latent):
-    return Modulated(nn.Linear(latent, channels), nn.Linear(latent, channels))
-
-
 class Up(nn.Module):
     def __init__(self, channels, out, latent):
         super().__init__()
-        self.norm_a, self.norm_b = by_latent(channels, latent), by_latent(out, latent)
+        self.norm_a, self.norm_b = Modulated(channels, latent), Modulated(out, latent)
         self.conv_a = SpectralConv(channels + 1, out, bias=False)
         self.conv_b = SpectralConv(out, out)
         self.around = SpectralConv(channels, out, 1)
@@ -462,14 +396,13 @@ class Up(nn.Module):
         a = self.conv_a(grow(torch.cat([F.relu(self.norm_a(x, z)), small], dim=1)))
         return self.conv_b(F.relu(self.norm_b(a, z))) + self.around(grow(x))
 
-
 class RegionGenerator(nn.Module):
     def __init__(self, latent, widths=(512, 512, 256, 128, 64, 32)):
         super().__init__()
         self.stem = nn.Sequential(nn.Linear(latent, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4)))
         self.blocks = nn.ModuleList(Up(a, b, latent) for a, b in zip(widths, widths[1:]))
         self.look = SelfAttention(widths[-2])
-        self.norm = by_latent(widths[-1], latent)
+        self.norm = Modulated(widths[-1], latent)
         self.last = SpectralConv(widths[-1] + 1, 3)
 
     def forward(self, mask, z):
@@ -479,22 +412,19 @@ class RegionGenerator(nn.Module):
         h = self.blocks[-1](self.look(h), mask, z)
         return torch.tanh(self.last(torch.cat([F.relu(self.norm(h, z)), mask], dim=1)))
 
-
 def redo_critic(out, attend, widths=(3, 64, 128, 256, 512, 1024)):
     """Blocks that halve down to four pixels, attention after the first; the sum over what is left goes through one layer."""
     layers = []
     for a, b in zip(widths, widths[1:]):
         body = [SpectralConv(a, b), nn.ReLU(), SpectralConv(b, b), nn.AvgPool2d(2)]
-        layers.append(Residual([nn.ReLU(), *body] if layers else body, [nn.AvgPool2d(2), SpectralConv(a, b, 1)]))
+        layers.append(Join([nn.ReLU(), *body] if layers else body, [nn.AvgPool2d(2), SpectralConv(a, b, 1)]))
     if attend:
         layers.insert(1, SelfAttention(widths[1]))
-    layers.append(Residual([nn.ReLU(), SpectralConv(b, b), nn.ReLU(), SpectralConv(b, b)], []))
+    layers.append(Join([nn.ReLU(), SpectralConv(b, b), nn.ReLU(), SpectralConv(b, b)], []))
     return nn.Sequential(*layers, Apply(lambda x: x.sum(dim=(2, 3))), nn.Linear(b, out))
-
 
 def normed(channels, out, norm=nn.InstanceNorm2d, bias=False, **options):
     return [nn.Conv2d(channels, out, bias=bias, **options), norm(out, affine=True), nn.ReLU()]
-
 
 class MaskNetwork(nn.Module):
     """Halved twice, residual blocks, pyramid pooling, and back; two regions that sum to one."""
@@ -506,7 +436,7 @@ class MaskNetwork(nn.Module):
         layers += normed(base, 2 * base, kernel_size=3, stride=2, padding=1) + normed(2 * base, inner, kernel_size=3, stride=2, padding=1)
         for _ in range(3):
             body = [*normed(inner, inner, kernel_size=3, padding=1), nn.Conv2d(inner, inner, 3, padding=1)]
-            layers += [Residual(body, []), nn.InstanceNorm2d(inner, affine=True), nn.ReLU()]
+            layers += [Join(body, []), nn.InstanceNorm2d(inner, affine=True), nn.ReLU()]
         self.encoder = nn.Sequential(*layers)
         self.branches = nn.ModuleList(nn.Conv2d(inner, 1, 1) for _ in range(4))
         layers = [nn.Upsample(scale_factor=2), *normed(wide, wide // 2, kernel_size=3, padding=1)]
@@ -516,31 +446,19 @@ class MaskNetwork(nn.Module):
     def forward(self, x):
         h = self.encoder(x)
         size = h.shape[-1]
-        pooled = [branch(F.avg_pool2d(h, size // bins)) for branch, bins in zip(self.branches, (1, 2, 3, 6))]
+        pooled = [branch(F.avg_pool2d(h, max(1, size // bins))) for branch, bins in zip(self.branches, (1, 2, 3, 6))]
         seen = [F.interpolate(y, size=(size, size), mode="bilinear") for y in pooled]
         m = self.decoder(torch.cat([h, *seen], dim=1))
         return m, 1 - m
-
-
-def orthogonal(net):
-    """Where spectral norm is not."""
-    for layer in net.modules():
-        if type(layer) in (nn.Conv2d, nn.Linear):
-            nn.init.orthogonal_(layer.weight, gain=0.8)
-        if isinstance(layer, nn.InstanceNorm2d):
-            nn.init.uniform_(layer.weight)
-    return net
-
 
 class Redo:
     """Two turns with one batch and the same latents; the second sees the updated masks and generators, so it paints anew."""
 
     def __init__(self, wrap, side=128, batch=2, latent=32):
-        self.masks, self.critic = orthogonal(MaskNetwork()), orthogonal(redo_critic(1, attend=True))
-        self.generators = nn.ModuleList(orthogonal(RegionGenerator(latent)) for _ in range(2))
-        self.regressor = orthogonal(redo_critic(2 * latent, attend=False))
-        self.networks = {"F": self.masks, "G.0": self.generators[0], "G.1": self.generators[1], "D": self.critic, "delta": self.regressor}
-        self.batch, self.latent, self.images = batch, latent, random_images(batch, side)
+        self.masks, self.critic = MaskNetwork(), redo_critic(1, attend=True)
+        self.generators = nn.ModuleList(RegionGenerator(latent) for _ in range(2))
+        self.regressor = redo_critic(2 * latent, attend=False)
+        self.batch, self.latent, self.images = batch, latent, images(batch, side)
         painters = [*self.generators.parameters(), *self.regressor.parameters()]
         groups = [{"params": painters}, {"params": self.masks.parameters(), "lr": 1e-5, "weight_decay": 1e-4}]
         self.generator_adam = torch.optim.Adam(groups, lr=1e-4, betas=(0.0, 0.9))
@@ -561,7 +479,7 @@ class Redo:
     def hinge(self, real, fakes):
         return F.relu(1 - self.critic(real)).mean() + F.relu(1 + self.critic(fakes)).mean()
 
-    def step(self, index):
+    def __call__(self, index):
         image, z = self.images[index % 4], torch.randn(2, self.batch, self.latent)
         self.critic.requires_grad_(False)
         update(self.generator_adam, self.generator_loss(image, z))
@@ -570,43 +488,29 @@ class Redo:
             _, fakes = self.paint(image, z)
         update(self.critic_adam, self.hinge(self.images[(index + 1) % 4], fakes))
 
-
 # ---- W6: a segmenter
 def two(channels, out):
     options = {"norm": nn.BatchNorm2d, "bias": True, "kernel_size": 3, "padding": 1}
     return nn.Sequential(*normed(channels, out, **options), *normed(out, out, **options))
 
+class Level(nn.Module):
+    """What is seen at one resolution, beside what the coarser ones make of it."""
 
-class UNet(nn.Module):
-    def __init__(self, widths):
+    def __init__(self, channels, width, *coarser):
         super().__init__()
-        self.down = nn.ModuleList(two(a, b) for a, b in zip([3, *widths], widths))
-        self.up = nn.ModuleList(two(a + b, a) for a, b in zip(widths, widths[1:]))
-        self.last = nn.Conv2d(widths[0], 1, 1)
+        self.down = two(channels, width)
+        self.inner = Level(width, *coarser) if coarser else None
+        self.up = two(width + coarser[0], width) if coarser else None
 
     def forward(self, x):
-        seen = [self.down[0](x)]
-        for block in self.down[1:]:
-            seen.append(block(F.max_pool2d(seen[-1], 2)))
-        h = seen.pop()
-        for block in reversed(self.up):
-            h = block(torch.cat([seen.pop(), grow(h)], dim=1))
-        return self.last(h)[:, 0]
+        h = self.down(x)
+        return h if self.inner is None else self.up(torch.cat([h, grow(self.inner(F.max_pool2d(h, 2)))], dim=1))
 
-
-class Segmenter:
-    def __init__(self, wrap, side=64, batch=16):
-        self.net = UNet([16, 32, 64, 64])
-        self.networks, self.images = {"F": self.net}, random_images(batch, side)
-        self.adam = torch.optim.Adam(self.net.parameters(), lr=1e-3)
-        self.loss = wrap(self.loss)
-
-    def loss(self, x):
-        return F.binary_cross_entropy_with_logits(self.net(x), (x[:, 0] >= 0).float())
-
-    def step(self, index):
-        update(self.adam, self.loss(self.images[index % 4]))
-
+def segmenter(wrap):
+    net = nn.Sequential(Level(3, 16, 32, 64, 64), nn.Conv2d(16, 1, 1), nn.Flatten(0, 1))
+    batches, adam = images(16, 64), torch.optim.Adam(net.parameters(), lr=1e-3)
+    loss = wrap(lambda x: F.binary_cross_entropy_with_logits(net(x), (x[:, 0] >= 0).float()))
+    return lambda index: update(adam, loss(batches[index % 4]))
 
 # ---- W7 and W8: single operations. Shapes are batch, channels in and out, side, kernel, stride.
 SHAPES = [
@@ -616,16 +520,14 @@ SHAPES = [
     (2, 256, 512, 16, 3, 1), (2, 512, 1024, 8, 3, 1), (16, 16, 16, 64, 3, 1), (16, 64, 64, 16, 3, 1), (2, 16, 32, 128, 3, 2),
 ]  # fmt: skip
 
-
 def convolutions(wrap):
     """Forward and the gradients by input and weight."""
     for batch, channels, out, side, kernel, stride in SHAPES:
         x = torch.randn(batch, channels, side, side, requires_grad=True)
         w = torch.randn(out, channels, kernel, kernel, requires_grad=True)
-        conv = wrap(functools.partial(F.conv2d, stride=stride, padding=(kernel - 1) // 2))
         g = torch.randn(batch, out, side // stride, side // stride)
-        yield f"{batch}x{channels}->{out} {side}x{side} k{kernel} s{stride}", lambda: torch.autograd.grad(conv(x, w), (x, w), g), {}
-
+        forward = wrap(functools.partial(F.conv2d, stride=stride, padding=(kernel - 1) // 2))
+        yield f"{batch}x{channels}->{out} {side}x{side} k{kernel} s{stride}", lambda: torch.autograd.grad(forward(x, w), (x, w), g), {}
 
 def elementwise(wrap):
     """With the fewest bytes that can be moved: every input read once, every output written once."""
@@ -636,44 +538,34 @@ def elementwise(wrap):
     yield "chain", lambda: chain(x), {"bytes": 2 * size + 4 * 4 * 64}
     norm = wrap(functools.partial(F.instance_norm, eps=1e-5))
     yield "instance_norm", lambda: norm(x), {"bytes": 2 * size}
-    weights = [nn.Parameter(torch.randn(512, 512)) for _ in range(16)]
-    for weight in weights:
-        weight.grad = torch.randn_like(weight)
-    adam = torch.optim.Adam(weights, lr=1e-3, foreach=True)
-    yield "adam", wrap(lambda: adam.step()), {"bytes": 7 * 4 * 16 * 512 * 512}
+    weight = nn.Parameter(torch.randn(x.numel()))
+    weight.grad = g.flatten()
+    adam = torch.optim.Adam([weight], lr=1e-3, foreach=True)
+    yield "adam", wrap(lambda: adam.step()), {"bytes": 7 * size}
     slope, leaf = wrap(lrelu), x.clone().requires_grad_()
     yield "lrelu_backward", lambda: torch.autograd.grad(slope(leaf), leaf, g), {"bytes": 4 * size}
 
-
 # ---- the command
-TRAININGS = {"W1": Iem, "W2": Compact, "W3": Published, "W4": Redo, "W6": Segmenter}
+TRAININGS = {"W1": Iem, "W2": Compact, "W3": Published, "W4": Redo, "W6": segmenter}
 OPERATIONS = {"W7": convolutions, "W8": elementwise}
-
 
 def milliseconds(begin):
     return (time.perf_counter() - begin) * 1e3
 
-
-def time_training(options, wrap):
-    begin = time.perf_counter()
-    training = TRAININGS[options.workload](wrap)
-    training.step(0)
-    first = milliseconds(begin)
-    for index in range(1, options.warm):
-        training.step(index)
-    begin = time.perf_counter()
-    for index in range(options.warm, options.warm + options.steps):
-        training.step(index)
-    return first, [{"name": "step", "ms": milliseconds(begin) / options.steps}]
-
-
-def time_operations(options, wrap):
-    first, cases, begin = None, [], time.perf_counter()
-    for name, run, more in OPERATIONS[options.workload](wrap):
+def measure(options, wrap):
+    begin, first, cases = time.perf_counter(), None, []
+    if options.workload in OPERATIONS:
+        operations, warm, least, patience = OPERATIONS[options.workload](wrap), 1, 3, 300
+    else:
+        training, index = TRAININGS[options.workload](wrap), itertools.count()
+        operations, warm, least, patience = [("step", lambda: training(next(index)), {})], options.warm, options.steps, 0
+    for name, run, more in operations:
         run()
         first = first or milliseconds(begin)
+        for _ in range(1, warm):
+            run()
         since, runs = time.perf_counter(), 0
-        while runs < 3 or milliseconds(since) < 300:
+        while runs < least or milliseconds(since) < patience:
             run()
             runs += 1
         cases.append({"name": name, "ms": milliseconds(since) / runs, **more})
@@ -681,36 +573,26 @@ def time_operations(options, wrap):
             torch.compiler.reset()  # another shape is another program, not a more general one
     return first, cases
 
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workload", choices=[*TRAININGS, *OPERATIONS])
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--warm", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=2)
+    for name, usual in (("--steps", 16), ("--warm", 8), ("--threads", 2)):
+        parser.add_argument(name, type=int, default=usual)
     parser.add_argument("--compile", action="store_true", help="forwards and losses go through torch.compile")
-    parser.add_argument("--count", action="store_true", help="print how many parameters each model has, and measure nothing")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     random.seed(0)
-
     result = {"workload": options.workload, "torch": torch.__version__, "compiled": options.compile}
-    if options.count:
-        networks = TRAININGS[options.workload](lambda function: function).networks if options.workload in TRAININGS else {}
-        print(json.dumps(result | {"parameters": {name: sum(w.numel() for w in net.parameters()) for name, net in networks.items()}}))
-        return
-    timed = time_training if options.workload in TRAININGS else time_operations
     try:
-        first, cases = timed(options, functools.partial(torch.compile, dynamic=False) if options.compile else lambda function: function)
+        first, cases = measure(options, functools.partial(torch.compile, dynamic=False) if options.compile else lambda function: function)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        result |= {"ms": sum(case["ms"] for case in cases), "cases": cases, "mb": peak / 1000, "first_ms": first}
     except Exception as error:
         if not options.compile:
             raise
-        print(json.dumps(result | {"error": f"{type(error).__name__}: {error}"}))
-        return
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps(result | {"ms": sum(case["ms"] for case in cases), "cases": cases, "mb": peak, "first_ms": first}))
-
+        result["error"] = f"{type(error).__name__}: {error}"
+    print(json.dumps(result))
 
 if __name__ == "__main__":
     main()

@@ -5,6 +5,7 @@ mod peer;
 mod table;
 mod workload;
 
+use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 
 use segc_runtime::execute::{Ceiling, ceiling};
@@ -97,15 +98,21 @@ pub fn bench(args: &Bench) -> Exit {
 fn measure(workload: &Workload, args: &Bench, threads: usize, peer: Option<&str>, ceiling: Ceiling) -> Result<Row, String> {
     let mut row = Row::new(workload, ceiling);
     for _ in 0..args.repeats.get() {
-        row.ours.push(child(workload, args.steps.get(), threads)?);
+        let steps = steps(workload, args);
+        row.ours.push(child(workload, steps.1, threads)?);
         if let Some(peer) = peer {
-            row.eager.push(peer::run(peer, workload.name, args.steps.get(), threads, false)?);
+            row.eager.push(peer::run(peer, workload.name, steps, threads, false)?);
             if args.compiled {
-                row.compiled.push(peer::run(peer, workload.name, args.steps.get(), threads, true)?);
+                row.compiled.push(peer::run(peer, workload.name, steps, threads, true)?);
             }
         }
     }
     Ok(row)
+}
+
+/// Steps to warm up and steps to time.
+fn steps(workload: &Workload, args: &Bench) -> (usize, usize) {
+    (workload.steps.0, args.steps.map_or(workload.steps.1, NonZeroUsize::get))
 }
 
 /// One measurement in a process of its own, so that its memory is its own.
@@ -129,7 +136,7 @@ fn alone(args: &Bench, name: &str) -> Exit {
         return misused(&format!("there is no workload `{name}`"));
     };
     let threads = args.threads.map_or(1, usize::from);
-    match workload.measure(args.steps.get(), threads) {
+    match workload.measure(steps(workload, args), threads) {
         Ok(measured) => {
             console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
             Exit::Done

@@ -20,9 +20,9 @@ pub fn interpreter(wanted: bool) -> Result<Option<String>, String> {
 }
 
 /// One measurement of a workload.
-pub fn run(interpreter: &str, workload: &str, steps: usize, threads: usize, compiled: bool) -> Result<Measured, String> {
+pub fn run(interpreter: &str, workload: &str, (warm, steps): (usize, usize), threads: usize, compiled: bool) -> Result<Measured, String> {
     let mut command = Command::new(interpreter);
-    command.args(["-", workload, "--steps", &steps.to_string(), "--threads", &threads.to_string()]);
+    command.args(["-", workload, "--warm", &warm.to_string(), "--steps", &steps.to_string(), "--threads", &threads.to_string()]);
     if compiled {
         command.arg("--compile");
     }

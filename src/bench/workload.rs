@@ -21,6 +21,8 @@ pub struct Workload {
     pub what: &'static str,
     /// Whether arithmetic is its limit, or traffic.
     pub bound: Bound,
+    /// Steps before the clock starts, and steps that are timed. Where something comes every eighth step they are multiples of eight.
+    pub steps: (usize, usize),
     kind: Kind,
 }
 
@@ -56,12 +58,14 @@ pub const WORKLOADS: &[Workload] = &[
         name: "W2",
         what: "PerturbGAN, default: critic, R1 every eighth step, generators, averages; 32 px, batch 16",
         bound: Bound::Arithmetic,
+        steps: (8, 16),
         kind: Kind::Training { name: "perturbgan", text: PERTURBGAN, variants: &[], sets: &[], phase: "grow[32]" },
     },
     Workload {
         name: "W3",
         what: "PerturbGAN, published networks while 64 px fade in: critic with gradient penalty, generators; batch 4",
         bound: Bound::Arithmetic,
+        steps: (1, 2),
         kind: Kind::Training {
             name: "perturbgan",
             text: PERTURBGAN,
@@ -74,24 +78,29 @@ pub const WORKLOADS: &[Workload] = &[
         name: "W4",
         what: "ReDO, published networks (base 32): generators, discriminator; 128 px, batch 2",
         bound: Bound::Arithmetic,
+        steps: (1, 2),
         kind: Kind::Training { name: "redo", text: REDO, variants: &["flowers"], sets: &[("batch_n", "2")], phase: "redraw" },
     },
     Workload {
         name: "W6",
         what: "U-Net segmenter: one update; 64 px, batch 16",
         bound: Bound::Arithmetic,
+        steps: (4, 8),
         kind: Kind::Training { name: "unet", text: UNET, variants: &[], sets: &[], phase: "learn" },
     },
-    Workload { name: "W7", what: "convolution with both gradients, twenty sizes", bound: Bound::Arithmetic, kind: Kind::Convolutions },
-    Workload { name: "W8", what: "element-wise chains and norms, 16 MB each", bound: Bound::Traffic, kind: Kind::Streams },
+    Workload {
+        name: "W7",
+        what: "convolution with both gradients, twenty sizes",
+        bound: Bound::Arithmetic,
+        steps: (1, 1),
+        kind: Kind::Convolutions,
+    },
+    Workload { name: "W8", what: "element-wise chains and norms, 16 MB each", bound: Bound::Traffic, steps: (1, 1), kind: Kind::Streams },
 ];
-
-/// Steps before the clock starts: as many as until everything that comes now and then has come.
-const WARM: usize = 8;
 
 impl Workload {
     /// Measures it in this process. Errors in words.
-    pub fn measure(&self, steps: usize, threads: usize) -> Result<Measured, String> {
+    pub fn measure(&self, steps: (usize, usize), threads: usize) -> Result<Measured, String> {
         match &self.kind {
             Kind::Training { name, text, variants, sets, phase } => training(name, text, variants, sets, phase, steps, threads),
             Kind::Convolutions => kernels::convolutions(threads),
@@ -115,7 +124,7 @@ fn training(
     variants: &[&str],
     sets: &[(&str, &str)],
     phase: &str,
-    steps: usize,
+    (warm, steps): (usize, usize),
     threads: usize,
 ) -> Result<Measured, String> {
     let begin = Instant::now();
@@ -133,13 +142,13 @@ fn training(
     let number = end.phases.iter().position(|own| own.name == phase).ok_or_else(|| format!("{name} has no phase {phase}"))?;
     let options = Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
     let moments = Moments { checked: &checked, overrides };
-    let timing = timing::steps(&end, &moments, &options, number, WARM + steps).map_err(|error| error.to_string())?;
+    let timing = timing::steps(&end, &moments, &options, number, warm + steps).map_err(|error| error.to_string())?;
     // Before anything else takes memory.
     let mb = console::peak_memory().map_or(0.0, |bytes| bytes as f64 / 1e6);
     let elaborated = begin.elapsed() - timing.ready - timing.steps.iter().sum::<Duration>();
     let cost = cost::of_phase(&moments, &options, number).map_err(|error| error.to_string())?;
     let (flop, bytes) = cost.step();
-    let total: Duration = timing.steps[WARM..].iter().sum();
+    let total: Duration = timing.steps[warm..].iter().sum();
     let ms = |time: Duration| 1e3 * time.as_secs_f64();
     Ok(Measured {
         ms: ms(total) / steps as f64,

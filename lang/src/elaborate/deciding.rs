@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::training::Present;
-use super::value::{Abort, Scene, Value};
+use super::value::{Abort, Scene, Scope, Value};
 use super::{Elaborator, Sink};
 use crate::fault::Fault;
 use crate::source::Span;
@@ -47,11 +47,25 @@ impl<'m> Elaborator<'m> {
         Err(self.fault(fault.help("Read an evaluation, as in `validation.iou`, or take an average: `average(.., over: images.valid)`.")))
     }
 
-    /// The pictures of `show N of A, B`, with names; none where models train.
-    pub fn pictures_of(&mut self, values: &'m [Expr], present: &Present<'m>) -> Result<Vec<(String, TermId)>, Abort> {
+    /// The pictures of `show N of A, B`, with names; none where models train. Where they are made of the whole batch, those that are
+    /// shown are the batch.
+    pub fn pictures_of(&mut self, values: &'m [Expr], count: usize, present: &Present<'m>) -> Result<Vec<(String, TermId)>, Abort> {
+        if present.training {
+            return Ok(Vec::new());
+        }
+        match self.named_pictures(values, &present.scope) {
+            Err(Abort::Pending(_)) => self.in_a_batch_of(count, |joined| {
+                let scope = joined.phase_scope(&present.planned);
+                joined.named_pictures(values, &scope)
+            }),
+            known => known,
+        }
+    }
+
+    fn named_pictures(&mut self, values: &'m [Expr], scope: &Rc<Scope<'m>>) -> Result<Vec<(String, TermId)>, Abort> {
         let mut shown = Vec::new();
-        for written in values.iter().filter(|_| !present.training) {
-            let value = self.eval(written, &present.scope)?;
+        for written in values {
+            let value = self.eval(written, scope)?;
             let name = self.modules.sources.slice(written.span).split_whitespace().collect::<Vec<_>>().join(" ");
             self.name_pictures(value, name, written.span, &mut shown)?;
         }

@@ -160,4 +160,11 @@ impl<'m> Elaborator<'m> {
         self.settled_worlds.insert(self.world, world);
         self.within(world, work)
     }
+
+    /// What is evaluated with what the present world sets, with all models settled and this many samples side by side.
+    pub fn in_a_batch_of<T>(&mut self, count: usize, work: impl FnOnce(&mut Self) -> T) -> T {
+        let held = self.worlds[self.world].held.clone();
+        self.worlds.push(World { held, ..World::new(self.modules, Stage { batch: Some(count), ..Stage::SETTLED }) });
+        self.within(self.worlds.len() - 1, work)
+    }
 }

@@ -15,6 +15,8 @@ use crate::syntax::{self, Expr, ItemKind, Net, Path, TrainKind, TrainStatement};
 
 /// What is known of the phase while its statements are read.
 pub struct Present<'m> {
+    /// The phase.
+    pub planned: Planned<'m>,
     /// Where its expressions are read.
     pub scope: Rc<Scope<'m>>,
     /// Whether its models train.
@@ -39,7 +41,7 @@ impl<'m> Elaborator<'m> {
             stage.batch = stage.batch.or(Some(batch));
         }
         let scope = self.phase_scope(planned);
-        let mut present = Present { scope, training, moved: BTreeSet::new(), rules: HashMap::new() };
+        let mut present = Present { planned: planned.clone(), scope, training, moved: BTreeSet::new(), rules: HashMap::new() };
         if training {
             self.losses(&planned.train.statements, &present.scope);
         }
@@ -112,7 +114,8 @@ impl<'m> Elaborator<'m> {
             }
             TrainKind::Finish(when) => Act::Finish(self.decision(when, Element::Bool, "this decides when training ends", present)?),
             TrainKind::Show(count, values) => {
-                Act::Show { count: self.counted(count, &scope, "pictures shown")?, values: self.pictures_of(values, present)? }
+                let count = self.counted(count, &scope, "pictures shown")?;
+                Act::Show { count, values: self.pictures_of(values, count, present)? }
             }
             TrainKind::Measure(evals) if present.training => Act::Measure(evals.iter().map(text).collect()),
             TrainKind::Measure(evals) => Act::Measure(self.measured(evals)?),

@@ -39,6 +39,23 @@ impl Spec {
         reached
     }
 
+    /// Whether terms need the samples of a whole batch side by side.
+    pub fn joins_samples(&self, roots: &[TermId]) -> bool {
+        let mut open = roots.to_vec();
+        let mut seen = vec![false; self.terms.len()];
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let term = self.terms.get(id);
+            if matches!(term.prim, Prim::Batch(_) | Prim::SampleIndex) {
+                return true;
+            }
+            open.extend(&term.args);
+        }
+        false
+    }
+
     /// Terms that are computed, but for those of phases.
     fn computed(&self) -> Vec<TermId> {
         let evals = self.evals.iter().flat_map(|eval| &eval.values).chain(&self.wanted).map(|(_, id)| *id);

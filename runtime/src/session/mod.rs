@@ -9,6 +9,7 @@ mod pass;
 mod programs;
 mod sample;
 pub(crate) mod task;
+pub(crate) mod together;
 pub(crate) mod watch;
 
 use std::sync::{Arc, OnceLock};

@@ -107,7 +107,7 @@ impl Settled<'_> {
     }
 
     /// Sample `index` of what a pass goes over; of other data items that are read, the one of the same number, counted round.
-    fn samples(&self, over: Over, index: usize, reads: &[usize]) -> Result<Samples, Skipped> {
+    pub fn samples(&self, over: Over, index: usize, reads: &[usize]) -> Result<Samples, Skipped> {
         let mut samples = Samples::new();
         let own = match over {
             Over::Data(data, part) => Some((data, part)),

@@ -12,7 +12,7 @@ use super::log::{Figures, Panel};
 use super::{Trainer, start};
 use crate::data::DataSet;
 use crate::outcome::RunError;
-use crate::session::{Models, Programs, Settled, task};
+use crate::session::{Models, Programs, Settled, task, together};
 
 /// The rules of a phase.
 pub(super) struct Rules {
@@ -83,9 +83,13 @@ impl Rules {
         trainer: &mut Trainer,
         time: Time,
     ) -> Result<Vec<Panel>, RunError> {
-        self.compile(number, vec![values.to_vec()], trainer)?;
-        let settled = settled(&self.spec, &self.sets, trainer, time);
-        let samples = settled.first(Over::Samples(count), count, &self.programs[&number][0])?;
+        let samples = match self.spec.joins_samples(&values.iter().map(|(_, term)| *term).collect::<Vec<_>>()) {
+            true => self.joined(count, values, trainer, time)?,
+            false => {
+                self.compile(number, vec![values.to_vec()], trainer)?;
+                settled(&self.spec, &self.sets, trainer, time).first(Over::Samples(count), count, &self.programs[&number][0])?
+            }
+        };
         let range = range([&self.spec, trainer.end]);
         let panel = |(at, (name, term)): (usize, &(String, TermId))| {
             let sizes: Vec<usize> = self.spec.terms.get(*term).ty.axes.iter().map(|(_, size)| *size).collect();
@@ -99,6 +103,13 @@ impl Rules {
         // What a perturbation leaves as it is would be shown twice.
         let known = |(at, (_, term)): &(usize, &(String, TermId))| values[..*at].iter().any(|(_, earlier)| earlier == term);
         Ok(values.iter().enumerate().filter(|value| !known(value)).map(panel).collect())
+    }
+
+    /// What is shown of a whole batch: its samples are each other's.
+    fn joined(&mut self, count: usize, values: &[(String, TermId)], trainer: &mut Trainer, time: Time) -> Result<Samples, RunError> {
+        let ready = together::program(&self.spec, values, count, &mut trainer.settled)?;
+        open(together::fields(ready.program()).into_iter(), &self.spec, &mut self.sets, trainer)?;
+        settled(&self.spec, &self.sets, trainer, time).together(values, count, ready.as_ref())
     }
 
     fn measure(&mut self, number: usize, names: &[String], trainer: &mut Trainer, time: Time) -> Result<Vec<Figures>, RunError> {
@@ -124,6 +135,9 @@ impl Rules {
         compile(number, roots, &self.spec, &mut self.sets, &mut self.programs, trainer)
     }
 }
+
+/// For each sample the values of some terms.
+type Samples = Vec<Vec<Vec<f32>>>;
 
 /// Named terms of one program.
 type Roots = Vec<(String, TermId)>;

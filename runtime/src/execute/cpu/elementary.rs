@@ -34,7 +34,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let n = shifted - SHIFT;
     let r = n.mul_add(-LN_2[1], n.mul_add(-LN_2[0], x));
     let p = 1.987_569_1e-4f32.mul_add(r, 1.398_199_9e-3).mul_add(r, 8.333_452e-3).mul_add(r, 4.166_579_6e-2);
-    let p = p.mul_add(r, 1.666_666_5e-1).mul_add(r, 5.000_000_1e-1);
+    let p = p.mul_add(r, 1.666_666_5e-1).mul_add(r, 5e-1);
     let p = (p * r).mul_add(r, r) + 1.0;
     // In two factors, since the power alone may lie outside of what f32 holds.
     let power = (shifted.to_bits() as i32).wrapping_sub(SHIFT.to_bits() as i32);
@@ -47,8 +47,8 @@ pub(super) fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
     let square = x * x;
-    let p = (-5.704_988_7e-3f32).mul_add(square, 2.063_908_9e-2).mul_add(square, -5.373_971_6e-2);
-    let p = p.mul_add(square, 1.333_144_2e-1).mul_add(square, -3.333_328_2e-1);
+    let p = (-5.704_988_7e-3f32).mul_add(square, 2.063_909e-2).mul_add(square, -5.373_971_6e-2);
+    let p = p.mul_add(square, 1.333_144_2e-1).mul_add(square, -3.333_328e-1);
     let near = (p * square).mul_add(x, x);
     let far = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
     if x.abs() < 0.625 { near } else { far }
