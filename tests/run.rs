@@ -90,6 +90,7 @@ fn a_run_writes_the_documented_folder() {
 #[test]
 fn a_profile_names_kernels_and_places_and_changes_no_result() {
     let home = home();
+    photographs(home.path(), 2);
     run(home.path(), "plain", &[]).succeeds();
     let said = run(home.path(), "measured", &["--profile"]);
     said.succeeds();

@@ -10,8 +10,8 @@ use super::state::{Kind, State, Tensor};
 use crate::execute::Compiler;
 use crate::outcome::RunError;
 
-/// Gives first values to all weights and states that a spec reaches and that have none. Draws are keyed by the seed, the path and how often the model
-/// was started before.
+/// Gives first values to all weights and states that a spec reaches and that have none. Draws are keyed by the seed, the path and how
+/// often the model was started before.
 pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
     let reached = spec.reached();
     let weights = spec.weights.iter().zip(reached.weights).filter(|(_, reached)| *reached);

@@ -219,7 +219,9 @@ mod tests {
         let mut values = vec![0u64; 101];
         for round in 0..rounds as u64 {
             let items = values.chunks_mut(2).enumerate();
-            team.each(items, &mut memory, |(at, chunk), _| chunk.iter_mut().for_each(|x| *x = *x * 31 + at as u64 + round));
+            team.each(items, &mut memory, |(at, chunk), _| {
+                chunk.iter_mut().for_each(|x| *x = x.wrapping_mul(31).wrapping_add(at as u64 + round))
+            });
         }
         values
     }
