@@ -21,6 +21,7 @@ use workload::{WORKLOADS, Workload};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
     /// Milliseconds of a step, or of all cases together.
+    #[serde(default)]
     pub ms: f64,
     /// The parts of a workload that has several.
     #[serde(default)]
