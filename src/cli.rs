@@ -52,12 +52,9 @@ pub struct Run {
     /// Seed of all random draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Threads that compute; the results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// What computes
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub on: DeviceName,
+    /// What computes, and on how many threads
+    #[command(flatten)]
+    pub machine: Machine,
     /// Folder of the run [default: runs/NAME+VARIANTS-HASH]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -105,12 +102,9 @@ pub struct Sweep {
     /// Figures to print, such as test.iou [default: those that the paper reports, else the first]
     #[arg(long = "metric", value_name = "NAME")]
     pub metrics: Vec<String>,
-    /// Threads that compute; the results do not depend on it [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-    /// What computes
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub on: DeviceName,
+    /// What computes, and on how many threads
+    #[command(flatten)]
+    pub machine: Machine,
     /// Folder of the runs; a sweep that is there already is continued [default: sweeps/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -147,6 +141,32 @@ pub struct SpecArgs {
     pub sets: Vec<(String, String)>,
 }
 
+/// What computes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Machine {
+    /// On how many threads
+    #[command(flatten)]
+    pub threads: Threads,
+    /// What computes
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub on: DeviceName,
+}
+
+/// How many threads compute.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Threads {
+    /// Threads that compute; the results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+impl Threads {
+    /// As many as were asked for, else as there are cores.
+    pub fn count(self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
+}
+
 /// `segc bench`.
 #[derive(Debug, Args)]
 #[command(after_help = BENCH_EXAMPLES)]
@@ -169,9 +189,9 @@ pub struct Bench {
     /// Measurements of each side; medians are shown
     #[arg(long, value_name = "N", default_value = "3")]
     pub repeats: NonZeroUsize,
-    /// Threads that compute [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
+    /// How many threads compute
+    #[command(flatten)]
+    pub threads: Threads,
     /// One measurement of one workload in this process, as JSON
     #[arg(long, value_name = "WORKLOAD", hide = true)]
     pub alone: Option<String>,

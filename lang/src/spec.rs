@@ -10,7 +10,7 @@ mod train;
 
 pub use prims::{AxisMap, Binary, Distribution, Outside, Per, Prim, Reduction, Sliding, Unary, Unit};
 pub use reach::Reached;
-pub use train::{Act, Average, Duration, Phase, Statement, Update, UpdateTerms};
+pub use train::{Act, Average, Duration, Phase, Statement, Update, UpdateTerms, flat};
 
 use crate::source::Span;
 
@@ -76,6 +76,20 @@ impl Terms {
     /// All of them, to be numbered anew.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Term> {
         self.list.iter_mut()
+    }
+
+    /// The terms that some are made of, themselves among them.
+    pub fn below(&self, roots: &[TermId]) -> Vec<&Term> {
+        let mut seen = vec![false; self.list.len()];
+        let (mut open, mut found) = (roots.to_vec(), Vec::new());
+        while let Some(id) = open.pop() {
+            if !std::mem::replace(&mut seen[id.0 as usize], true) {
+                let term = self.get(id);
+                found.push(term);
+                open.extend(&term.args);
+            }
+        }
+        found
     }
 
     /// How many there are.

@@ -6,7 +6,7 @@ use segc_lang::params::{Moment, Overrides};
 use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::Spec;
 use segc_runtime::outcome::RunError;
-use segc_runtime::session::{On, Options};
+use segc_runtime::session::Options;
 use segc_runtime::train::log::{Panel, Record, What};
 use segc_runtime::train::state::{Kind, State};
 use segc_runtime::train::{self, Ended, Observer, Progress, Schedule, Specs};
@@ -71,7 +71,7 @@ fn trained(text: &str, schedule: Schedule, state: &mut State) -> (Ended, Quiet) 
     let (modules, faults) = segc_lang::modules::load("try.seg", &format!("{HEAD}{text}"), &Nowhere);
     assert_eq!(faults, []);
     let specs = Text(modules);
-    let options = Options { seed: 5, threads: 2, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
+    let options = Options { seed: 5, ..Options::plain(2) };
     let mut observer = Quiet::default();
     let end = specs.at(Moment::End).unwrap();
     let ended = train::run(&end, &specs, &options, &schedule, state, &mut observer).unwrap();

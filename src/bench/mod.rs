@@ -67,7 +67,7 @@ pub fn bench(args: &Bench) -> Exit {
         let names: Vec<&str> = WORKLOADS.iter().map(|w| w.name).collect();
         return misused(&format!("there is no workload `{unknown}`; there are {}", names.join(", ")));
     }
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = args.threads.count();
     let peer = match peer::interpreter(args.peer) {
         Ok(peer) => peer,
         Err(why) => {
@@ -136,8 +136,7 @@ fn alone(args: &Bench, name: &str) -> Exit {
     let Some(workload) = WORKLOADS.iter().find(|workload| workload.name == name) else {
         return misused(&format!("there is no workload `{name}`"));
     };
-    let threads = args.threads.map_or(1, usize::from);
-    match workload.measure(steps(workload, args), threads) {
+    match workload.measure(steps(workload, args), args.threads.count()) {
         Ok(measured) => {
             console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
             Exit::Done

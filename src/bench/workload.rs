@@ -6,7 +6,7 @@ use segc_lang::compile;
 use segc_lang::fault::Severity;
 use segc_lang::params::Overrides;
 use segc_lang::source::{LoadError, Loader};
-use segc_runtime::session::{On, Options};
+use segc_runtime::session::Options;
 use segc_runtime::train::{cost, timing};
 
 use super::{Measured, kernels};
@@ -140,7 +140,7 @@ fn training(
     }
     let end = checked.spec.take().ok_or_else(|| format!("{name} means nothing"))?;
     let number = end.phases.iter().position(|own| own.name == phase).ok_or_else(|| format!("{name} has no phase {phase}"))?;
-    let options = Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
+    let options = Options::plain(threads);
     let moments = Moments { checked: &checked, overrides };
     let timing = timing::steps(&end, &moments, &options, number, warm + steps).map_err(|error| error.to_string())?;
     // Before anything else takes memory.

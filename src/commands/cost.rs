@@ -2,10 +2,11 @@
 
 use segc_lang::spec::Spec;
 use segc_runtime::outcome::RunError;
-use segc_runtime::session::{On, Options};
+use segc_runtime::session::Options;
 use segc_runtime::train::cost::{Memory, PROCESS, PhaseCost, Stored, TurnCost, costs, stored};
 use serde::Serialize;
 
+use crate::cli::Threads;
 use crate::commands::compare::aligned;
 use crate::compiled::Moments;
 use crate::console;
@@ -34,8 +35,7 @@ pub struct Model {
 
 /// Counts all phases. Errors: faults of a phase, unusable data.
 pub fn count(name: &str, end: &Spec, moments: &Moments) -> Result<Costs, RunError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None };
+    let options = Options::plain(Threads { threads: None }.count());
     let phases = costs(end, moments, &options)?;
     let peak_bytes = PROCESS + phases.iter().map(|phase| phase.memory.total()).max().unwrap_or(0);
     Ok(Costs { spec: name.into(), models: models(&stored(end, moments)?), phases, peak_bytes })

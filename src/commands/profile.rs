@@ -20,8 +20,7 @@ pub fn conclude(profiler: &Profiler, sources: &Sources, threads: usize, out: &Pa
     let programs = profiler.programs();
     let ceiling = ceiling(threads);
     let mut text = format!(
-        "{} at most on {threads} threads: {:.0} GFLOP/s, {:.1} GB/s\n\n",
-        "this machine",
+        "this machine at most on {threads} threads: {:.0} GFLOP/s, {:.1} GB/s\n\n",
         ceiling.flop_per_second / 1e9,
         ceiling.bytes_per_second / 1e9
     );

@@ -35,7 +35,7 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let overrides = Overrides { variants: variants.clone(), sets: args.spec.sets.clone(), ..Overrides::default() };
     let ready = compiled(&path, &overrides, args.quiet)?;
     refuse_pending(&ready)?;
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = args.machine.threads.count();
     let about = about(args, &ready, variants, threads);
     let out = args.out.clone().unwrap_or_else(|| about.identity.default_folder(&about.variants));
     let recorder = match Recorder::open(&out, about, args.overwrite).map_err(failed)? {
@@ -50,7 +50,7 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let options = Options {
         seed: args.seed,
         threads,
-        on: on(args.on),
+        on: on(args.machine.on),
         fused: !args.no_fuse,
         check_nan: args.check_nan,
         done: recorder.done(),
@@ -243,7 +243,7 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize) ->
         sources: sources.collect(),
         params: ready.spec.params.clone(),
         seed: args.seed,
-        device: on(args.on).device().name().into(),
+        device: on(args.machine.on).device().name().into(),
     };
     About { identity, variants, threads, remarks: oracles.collect() }
 }

@@ -1,25 +1,27 @@
 //! A critic with statistics of the batch that sees photographs and fakes in two forwards.
 
+use std::collections::BTreeSet;
+
 use super::Elaborator;
 use super::moment::belongs;
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Prim, TermId};
+use crate::spec::{Prim, Term, TermId};
 
 impl Elaborator<'_> {
     /// Warns where a loss that trains some models calls one of them twice, once on what is read from data and once on what is not, and
     /// the model keeps running statistics of its batches.
     pub fn check_forwards(&mut self, loss: TermId, place: Span, models: &[String]) {
-        let calls = self.calls_below(&[loss]);
+        let calls = self.calls_below(loss);
         let mut seen: Vec<(usize, bool)> = Vec::new();
         for call in calls {
             for (buffer, next) in self.spec.calls[call].states.clone() {
                 let path = &self.spec.buffers[buffer].path;
                 let Some(next) = next.filter(|_| models.iter().any(|model| belongs(path, model))) else { continue };
-                if !self.below(next, |prim| matches!(prim, Prim::Batch(_))) {
+                if !self.is_below(next, |prim| matches!(prim, Prim::Batch(_))) {
                     continue;
                 }
-                let real = self.below(next, |prim| matches!(prim, Prim::Field { .. }));
+                let real = self.is_below(next, |prim| matches!(prim, Prim::Field { .. }));
                 if seen.iter().any(|(own, theirs)| *own == buffer && *theirs != real) {
                     return self.two_forwards(models, buffer, place);
                 }
@@ -38,34 +40,13 @@ impl Elaborator<'_> {
         self.fault(fault.help(help));
     }
 
-    /// Calls of nets with states that terms need, in the order in which they were made.
-    fn calls_below(&self, roots: &[TermId]) -> Vec<usize> {
-        let mut calls = Vec::new();
-        self.walk(roots, |prim| {
-            if let Prim::Called(call) = prim {
-                calls.push(*call);
-            }
-        });
-        calls.sort_unstable();
-        calls.dedup();
-        calls
+    /// Calls of nets with states that a term needs, in the order in which they were made.
+    fn calls_below(&self, root: TermId) -> BTreeSet<usize> {
+        let call = |term: &Term| if let Prim::Called(call) = term.prim { Some(call) } else { None };
+        self.store.terms.below(&[root]).into_iter().filter_map(call).collect()
     }
 
-    fn below(&self, root: TermId, wanted: fn(&Prim) -> bool) -> bool {
-        let mut found = false;
-        self.walk(&[root], |prim| found |= wanted(prim));
-        found
-    }
-
-    fn walk(&self, roots: &[TermId], mut visit: impl FnMut(&Prim)) {
-        let mut seen = vec![false; self.store.terms.len()];
-        let mut open = roots.to_vec();
-        while let Some(id) = open.pop() {
-            if !std::mem::replace(&mut seen[id.0 as usize], true) {
-                let term = self.store.terms.get(id);
-                visit(&term.prim);
-                open.extend(&term.args);
-            }
-        }
+    fn is_below(&self, root: TermId, wanted: fn(&Prim) -> bool) -> bool {
+        self.store.terms.below(&[root]).iter().any(|term| wanted(&term.prim))
     }
 }

@@ -1,6 +1,6 @@
 //! Which weights and states of models a run reads or writes.
 
-use super::{Act, Output, Pictures, Prim, Spec, Statement, TermId};
+use super::{Act, Output, Pictures, Prim, Spec, Statement, TermId, flat};
 
 /// For each weight and each state whether it is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,19 +41,7 @@ impl Spec {
 
     /// Whether terms need the samples of a whole batch side by side.
     pub fn joins_samples(&self, roots: &[TermId]) -> bool {
-        let mut open = roots.to_vec();
-        let mut seen = vec![false; self.terms.len()];
-        while let Some(id) = open.pop() {
-            if std::mem::replace(&mut seen[id.0 as usize], true) {
-                continue;
-            }
-            let term = self.terms.get(id);
-            if matches!(term.prim, Prim::Batch(_) | Prim::SampleIndex) {
-                return true;
-            }
-            open.extend(&term.args);
-        }
-        false
+        self.terms.below(roots).iter().any(|term| matches!(term.prim, Prim::Batch(_) | Prim::SampleIndex))
     }
 
     /// Terms that are computed, but for those of phases.
@@ -71,7 +59,7 @@ impl Spec {
 /// The terms of statements; weights that are averaged count as reached.
 fn of_body(body: &[Statement], reached: &mut Reached) -> Vec<TermId> {
     let mut terms = Vec::new();
-    for statement in body {
+    for statement in flat(body) {
         match &statement.act {
             Act::Update(update) => {
                 if let Some(computed) = &update.terms {
@@ -84,10 +72,9 @@ fn of_body(body: &[Statement], reached: &mut Reached) -> Vec<TermId> {
                 terms.extend(average.weights.iter().map(|(_, id)| *id));
                 average.weights.iter().for_each(|(number, _)| reached.weights[*number] = true);
             }
-            Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => terms.extend(of_body(list, reached)),
             Act::Keep(term) | Act::Restart(term) | Act::Finish(term) => terms.extend(term),
             Act::Show { values, .. } => terms.extend(values.iter().map(|(_, id)| *id)),
-            Act::Measure(_) | Act::Checkpoint => {}
+            _ => {}
         }
     }
     terms

@@ -110,22 +110,22 @@ pub struct Average {
     pub weights: Vec<(usize, TermId)>,
 }
 
+/// All statements in the order of the text; of `together`, `every` and `finally` those inside.
+pub fn flat<'a>(body: &'a [Statement]) -> Vec<&'a Statement> {
+    let inside = |statement: &'a Statement| match &statement.act {
+        Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => flat(list),
+        _ => vec![statement],
+    };
+    body.iter().flat_map(inside).collect()
+}
+
 impl Phase {
     /// Its updates, in the order of the text.
     pub fn updates(&self) -> Vec<&Update> {
-        let mut found = Vec::new();
-        updates(&self.body, &mut found);
-        found
-    }
-}
-
-fn updates<'a>(body: &'a [Statement], found: &mut Vec<&'a Update>) {
-    for statement in body {
-        match &statement.act {
-            Act::Update(update) => found.push(update),
-            Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => updates(list, found),
-            _ => {}
-        }
+        flat(&self.body)
+            .into_iter()
+            .filter_map(|statement| if let Act::Update(update) = &statement.act { Some(update) } else { None })
+            .collect()
     }
 }
 

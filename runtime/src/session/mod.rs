@@ -46,6 +46,13 @@ pub struct Options {
     pub profiler: Option<Arc<Profiler>>,
 }
 
+impl Options {
+    /// Seed 0, the processor, nothing looked after and nothing done before.
+    pub fn plain(threads: usize) -> Options {
+        Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None }
+    }
+}
+
 /// The executors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {

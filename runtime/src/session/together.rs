@@ -21,7 +21,7 @@ impl Settled<'_> {
         let skipped = |skipped: Skipped| RunError::Data(format!("{}: {}", skipped.file.display(), skipped.why));
         let samples = (0..count).map(|index| self.samples(Over::Samples(count), index, &reads));
         let samples: Vec<Samples> = samples.collect::<Result<_, _>>().map_err(skipped)?;
-        let places: Vec<f32> = (0..count).flat_map(|at| [(at & 0xffff) as f32, (at >> 16) as f32]).collect();
+        let places = crate::train::places(count);
         let fields: Vec<Option<Vec<f32>>> = leaves.iter().map(|(leaf, _)| joined(leaf, &samples)).collect();
         let bound = leaves.iter().zip(&fields).map(|((leaf, _), field)| match (leaf, field) {
             (_, Some(field)) => Some(field.as_slice()),

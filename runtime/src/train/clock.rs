@@ -37,6 +37,11 @@ impl Time {
     }
 }
 
+/// The numbers of the samples of a batch, as [`segc_compiler::Leaf::Samples`] reads them.
+pub fn places(count: usize) -> Vec<f32> {
+    (0..count).flat_map(|at| [(at & 0xffff) as f32, (at >> 16) as f32]).collect()
+}
+
 /// How fast a phase goes through its data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use segc_compiler::Leaf;
 use segc_compiler::plan::Cost;
 use segc_lang::params::Moment;
-use segc_lang::spec::{Act, Data, Duration, Part, Phase, Pictures, Spec, Statement, Step, Type};
+use segc_lang::spec::{Act, Data, Duration, Part, Phase, Pictures, Spec, Statement, Step, Type, flat};
 use serde::Serialize;
 
 use super::clock::Pace;
 use super::program::Task;
+use super::rules::is_rule;
 use super::state::{Kind, belongs};
-use super::{Sets, Specs};
+use super::{Sets, Specs, start};
 use crate::data::{AHEAD, CACHED, Skipped};
 use crate::execute::{Compiler, Needs};
 use crate::outcome::RunError;
@@ -117,10 +118,10 @@ pub fn of_phase(specs: &dyn Specs, options: &Options, number: usize) -> Result<P
 pub fn stored(end: &Spec, specs: &dyn Specs) -> Result<Vec<Stored>, RunError> {
     let mut all = BTreeMap::new();
     let mut add = |spec: &Spec| {
-        for (kind, path, ty) in tensors(spec) {
+        for (kind, path, ty, _) in start::tensors(spec) {
             let trainable = kind == Kind::Weight;
             let axes = ty.axes.iter().map(|(axis, size)| (spec.axes[axis.0 as usize].clone(), *size)).collect();
-            all.entry(path.to_owned()).or_insert(Stored { path: path.to_owned(), axes, trainable });
+            all.entry(path.clone()).or_insert(Stored { path: path.clone(), axes, trainable });
         }
     };
     add(end);
@@ -128,15 +129,6 @@ pub fn stored(end: &Spec, specs: &dyn Specs) -> Result<Vec<Stored>, RunError> {
         add(&specs.at(Moment::Phase { number, training: true })?);
     }
     Ok(all.into_values().collect())
-}
-
-/// Weights and states that a moment reaches.
-fn tensors(spec: &Spec) -> Vec<(Kind, &str, &Type)> {
-    let reached = spec.reached();
-    let weights = spec.weights.iter().zip(reached.weights).filter(|(_, reached)| *reached);
-    let weights = weights.map(|(weight, _)| (Kind::Weight, weight.path.as_str(), &weight.ty));
-    let buffers = spec.buffers.iter().zip(reached.buffers).filter(|(_, reached)| *reached);
-    weights.chain(buffers.map(|(buffer, _)| (Kind::Buffer, buffer.path.as_str(), &buffer.ty))).collect()
 }
 
 /// Numbers of the phases that take time.
@@ -178,12 +170,13 @@ impl Books {
         let mut all = Together::default();
         self.walk(spec, phase, &phase.body, &[], &mut all)?;
         self.tensors(spec);
-        if has(&phase.body, &|act| matches!(act, Act::Keep(_) | Act::Restart(_) | Act::Finish(_) | Act::Show { .. } | Act::Measure(_))) {
+        let statements = flat(&phase.body);
+        if statements.iter().any(|statement| is_rule(&statement.act)) {
             self.tensors(&specs.at(Moment::Phase { number, training: false })?);
         }
         let mut memory = Memory { workspace: all.needs.bytes(), results: all.results, ..Memory::default() };
         memory.models = self.models.values().sum();
-        if has(&phase.body, &|act| matches!(act, Act::Keep(_))) {
+        if statements.iter().any(|statement| matches!(statement.act, Act::Keep(_))) {
             memory.models += self.of(&phase.trained);
         }
         let mut pace = Pace { batch: phase.batch as u64, epoch: 0 };
@@ -252,7 +245,7 @@ impl Books {
     }
 
     fn tensors(&mut self, spec: &Spec) {
-        self.models.extend(tensors(spec).into_iter().map(|(kind, path, ty)| (kind.name(path), bytes(ty))));
+        self.models.extend(start::tensors(spec).into_iter().map(|(kind, path, ty, _)| (kind.name(path), bytes(ty))));
     }
 
     /// Bytes of some models' tensors.
@@ -291,12 +284,4 @@ struct Read {
 
 fn bytes(ty: &Type) -> u64 {
     4 * ty.axes.iter().map(|(_, size)| *size as u64).product::<u64>()
-}
-
-/// Whether there is such a statement.
-fn has(body: &[Statement], wanted: &dyn Fn(&Act) -> bool) -> bool {
-    body.iter().any(|statement| match &statement.act {
-        Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => has(list, wanted),
-        act => wanted(act),
-    })
 }

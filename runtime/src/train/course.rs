@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use segc_lang::source::Span;
-use segc_lang::spec::{Act, Duration, Part, Phase, Spec, Statement, Unit};
+use segc_lang::spec::{Act, Duration, Part, Phase, Spec, Statement, Unit, flat};
 
-use super::clock::{Pace, Time};
+use super::clock::{Pace, Time, places};
 use super::log::What;
 use super::program::{Around, Batches, Task, TrainProgram, Watch};
 use super::rules::{Rules, Verdict};
@@ -95,7 +95,7 @@ impl Course {
             return Err(RunError::Usage(format!("phase {} lasts epochs, but its updates read no data", phase.name)));
         }
         let length = pace.steps(&phase.length);
-        let places = (0..phase.batch).flat_map(|at| [(at & 0xffff) as f32, (at >> 16) as f32]).collect();
+        let places = places(phase.batch);
         // About a thousand lines for a run, however many phases it has.
         let lines = (1000 / trainer.end.phases.len().max(1)).max(20) as u64;
         Ok(Course {
@@ -342,22 +342,19 @@ fn begin(trainer: &mut Trainer, spec: &Spec, phase: &Phase) -> Result<(), RunErr
         trainer.state.place.begun = true;
     }
     start::complete(trainer.state, spec, trainer.options.seed, &mut trainer.compiler)?;
-    let mut averaged = Vec::new();
-    averages(&phase.body, spec, &mut averaged);
+    let averaged = averages(phase, spec);
     start::average(trainer.state, &averaged);
     trainer.state.forget_averages(&phase.trained, &averaged);
     Ok(())
 }
 
 /// Paths of the weights that statements average.
-fn averages(body: &[Statement], spec: &Spec, found: &mut Vec<String>) {
-    for statement in body {
-        match &statement.act {
-            Act::Average(average) => found.extend(average.weights.iter().map(|(number, _)| spec.weights[*number].path.clone())),
-            Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => averages(list, spec, found),
-            _ => {}
-        }
-    }
+fn averages(phase: &Phase, spec: &Spec) -> Vec<String> {
+    let of = |statement: &Statement| match &statement.act {
+        Act::Average(average) => average.weights.iter().map(|(number, _)| spec.weights[*number].path.clone()).collect(),
+        _ => Vec::new(),
+    };
+    flat(&phase.body).into_iter().flat_map(of).collect()
 }
 
 fn nodes(body: &[Statement], phase: &Phase, spec: &Spec, trainer: &mut Trainer, rules: &mut usize) -> Result<Vec<Node>, RunError> {

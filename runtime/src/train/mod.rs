@@ -24,7 +24,7 @@ use crate::data::{self, DataSet};
 use crate::execute::Compiler;
 use crate::outcome::RunError;
 use crate::session::{self, Options, collect};
-pub use clock::{Pace, Time};
+pub use clock::{Pace, Time, places};
 use course::{Course, Way};
 use log::{Panel, Record, What};
 use state::State;

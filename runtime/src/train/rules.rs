@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use segc_lang::params::Moment;
 use segc_lang::source::Span;
-use segc_lang::spec::{Act, Eval, Over, Spec, Statement, Step, TermId};
+use segc_lang::spec::{Act, Eval, Over, Spec, Statement, Step, TermId, flat};
 
 use super::clock::Time;
 use super::log::{Figures, Panel};
@@ -46,8 +46,7 @@ impl Rules {
             return Err(super::pending(&spec, number, &pending.what));
         }
         start::complete(trainer.state, &spec, trainer.options.seed, &mut trainer.compiler)?;
-        let mut statements = Vec::new();
-        flattened(&spec.phases[number].body, &mut statements);
+        let statements = flat(&spec.phases[number].body).into_iter().filter(|statement| is_rule(&statement.act)).cloned().collect();
         let sets = vec![None; spec.data.len()];
         Ok(Rules { statements, sets, programs: HashMap::new(), spec })
     }
@@ -186,13 +185,7 @@ fn range(specs: [&Spec; 2]) -> (f32, f32) {
     steps.filter_map(range).next().unwrap_or((0.0, 1.0))
 }
 
-/// The rules among statements, in the order of the text.
-fn flattened(body: &[Statement], found: &mut Vec<Statement>) {
-    for statement in body {
-        match &statement.act {
-            Act::Together(list) | Act::Every(_, list) | Act::Finally(list) => flattened(list, found),
-            Act::Keep(_) | Act::Restart(_) | Act::Finish(_) | Act::Show { .. } | Act::Measure(_) => found.push(statement.clone()),
-            Act::Update(_) | Act::Average(_) | Act::Checkpoint => {}
-        }
-    }
+/// Whether a statement reads settled models.
+pub(super) fn is_rule(act: &Act) -> bool {
+    matches!(act, Act::Keep(_) | Act::Restart(_) | Act::Finish(_) | Act::Show { .. } | Act::Measure(_))
 }

@@ -13,13 +13,8 @@ use crate::outcome::RunError;
 /// Gives first values to all weights and states that a spec reaches and that have none. Draws are keyed by the seed, the path and how
 /// often the model was started before.
 pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
-    let reached = spec.reached();
-    let weights = spec.weights.iter().zip(reached.weights).filter(|(_, reached)| *reached);
-    let weights = weights.map(|(weight, _)| (Kind::Weight, &weight.path, &weight.ty, weight.start));
-    let buffers = spec.buffers.iter().zip(reached.buffers).filter(|(_, reached)| *reached);
-    let buffers = buffers.map(|(buffer, _)| (Kind::Buffer, &buffer.path, &buffer.ty, buffer.start));
-    let mut missing: BTreeMap<u32, Vec<(Kind, &String, &Type, TermId)>> = BTreeMap::new();
-    for one in weights.chain(buffers) {
+    let mut missing: BTreeMap<u32, Vec<Stored>> = BTreeMap::new();
+    for one in tensors(spec) {
         match state.number(one.0, one.1) {
             Some(number) => fits(one.1, one.2, state.tensor(number))?,
             None => missing.entry(state.started(one.1)).or_default().push(one),
@@ -39,6 +34,18 @@ pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut
         }
     }
     Ok(())
+}
+
+/// A weight or state: what it is, its path, its type, its first value.
+pub(super) type Stored<'a> = (Kind, &'a String, &'a Type, TermId);
+
+/// Weights and states that a spec reaches.
+pub(super) fn tensors(spec: &Spec) -> Vec<Stored<'_>> {
+    let reached = spec.reached();
+    let weights = spec.weights.iter().zip(reached.weights).filter(|(_, reached)| *reached);
+    let weights = weights.map(|(weight, _)| (Kind::Weight, &weight.path, &weight.ty, weight.start));
+    let buffers = spec.buffers.iter().zip(reached.buffers).filter(|(_, reached)| *reached);
+    weights.chain(buffers.map(|(buffer, _)| (Kind::Buffer, &buffer.path, &buffer.ty, buffer.start))).collect()
 }
 
 /// A value that a former phase left is of the size that this one needs.

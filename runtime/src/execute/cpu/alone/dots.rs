@@ -7,7 +7,7 @@ use std::ops::Range;
 use pulp::Simd;
 use segc_compiler::kernel::Slide;
 
-use super::planes::{Axis, Layout};
+use super::planes::{Axis, Layout, ROUND};
 use super::{Hands, Memory, Room};
 
 /// Partial sums of a result.
@@ -21,9 +21,6 @@ const FLUSH: usize = 16;
 
 /// Elements below which a product of matrices is faster.
 const LEAST: usize = 512;
-
-/// Elements of pictures that are laid out at a time, unless one has more.
-const ROUND: usize = 1 << 20;
 
 /// Results of an item.
 const TALL: usize = 4;

@@ -5,6 +5,9 @@
 
 use segc_compiler::kernel::Slide;
 
+/// Elements of pictures that are laid out at a time, unless one has more.
+pub(super) const ROUND: usize = 1 << 20;
+
 /// One axis of a convolution.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {

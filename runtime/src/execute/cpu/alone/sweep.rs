@@ -7,11 +7,8 @@ use pulp::Simd;
 use segc_compiler::kernel::Slide;
 
 use super::gemm::{self, DEPTH, Places, Sizes, Strided, Tiled};
-use super::planes::{Axis, Layout};
+use super::planes::{Axis, Layout, ROUND};
 use super::{Hands, Memory, Room};
-
-/// Elements of pictures that are laid out at a time, unless one sample has more.
-const ROUND: usize = 1 << 20;
 
 /// Places of an item with the gaps between them, unless a row has more.
 const RUN: usize = 512;
