@@ -166,3 +166,31 @@ fn a_spec_without_training_stops_after_images() {
     segc(home.path(), &["run", "plain.seg", "--out", "halted"]).succeeds();
     assert_same(&home.path().join("straight"), &home.path().join("halted"));
 }
+
+#[test]
+fn what_is_shown_may_be_made_of_the_whole_batch() {
+    let home = support::home();
+    let spec = "use std::gan
+        data images = pictures() |> resize(8) |> range(-1, 1)
+        net scaled()(x: image) -> image {
+            weight a: real = 1
+            return a * x
+        }
+        model F = scaled()
+        let y = images.image
+        loss small = mean(F(y)^2)
+        train learn for 1 steps, batch 4 {
+            update F by small with adam(1e-3)
+            every 1 steps { show 3 of y, gan::neighbour(y) }
+        }
+        eval size over images.test = mean(F(y)^2)";
+    fs::write(home.path().join("pair.seg"), spec).unwrap();
+    segc(home.path(), &["run", "pair.seg", "--out", "out"]).succeeds();
+    let shown = image::open(home.path().join("out/pictures/learn-000001-0.png")).unwrap();
+    // Pictures of 64 pixels with gaps of 3.
+    let tile = |row: u32, column: u32| shown.crop_imm(3 + 67 * column, 3 + 67 * row, 64, 64).into_bytes();
+    for column in 0..3 {
+        assert!(tile(1, column) == tile(0, (column + 1) % 3), "{column}");
+        assert!(tile(1, column) != tile(0, column), "{column}");
+    }
+}
