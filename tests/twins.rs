@@ -1,4 +1,4 @@
-//! One step of each adversarial method equals a twin in PyTorch that was written from the description of the method
+//! One step of every update of the methods equals a twin in PyTorch that was written from the description of the method
 //! (`tests/twins/*.py`): losses, moments (with a first beta of zero they are the gradients), states, new weights.
 //!
 //! `SEGC_TWINS=FOLDER cargo test --test twins` writes what a twin is given into a folder instead of comparing; `tests/twins/README.md`
@@ -36,6 +36,8 @@ struct Case {
 
 const PERTURBGAN: &[(&str, &str)] =
     &[("resolution", "16"), ("widest", "6"), ("latent", "6"), ("batch_n", "4"), ("grow_for", "1000"), ("jitter", "0.3"), ("chunks", "0")];
+const ENCODER: &[(&str, &str)] = &[("resolution", "16"), ("widest", "6"), ("latent", "6"), ("chunks", "1"), ("base_E", "2")];
+const IEM_NET: &[(&str, &str)] = &[("size", "16"), ("base_2", "2")];
 const REDO: &[(&str, &str)] = &[("size", "16"), ("base", "4"), ("base_D", "8"), ("base_F", "2"), ("nz", "3"), ("batch_n", "3")];
 
 #[test]
@@ -56,6 +58,20 @@ fn redo_generator() {
 #[test]
 fn redo_discriminator() {
     check(&Case { name: "redo-discriminator", loss: "discriminator", ..redo() });
+}
+
+/// The second stage of PerturbGAN: the encoder of a chunk of images, through frozen generators and the critic's features.
+#[test]
+fn perturbgan_reconstruction() {
+    let told = &[("fade", 1.0), ("side", 16.0)];
+    let case = Case { name: "perturbgan-reconstruction", loss: "reconstruction", sets: ENCODER, phase: 3, ..perturbgan() };
+    check(&Case { batch: 20, elapsed: 0.0, told, ..case });
+}
+
+/// The second stage of IEM: a network imitates masks.
+#[test]
+fn iem_net_imitate() {
+    check(&Case { name: "iem_net-imitate", spec: "iem_net", loss: "imitate", sets: IEM_NET, batch: 32, ..redo() });
 }
 
 fn perturbgan() -> Case {
@@ -95,16 +111,18 @@ fn elaborated(case: &Case) -> Spec {
         moment: Moment::Phase { number: case.phase, training: true },
         ..Overrides::default()
     };
-    let checked = segc_lang::compile(&format!("{}.seg", case.spec), &text, &Alone, &overrides);
+    let checked = segc_lang::compile(&format!("{}.seg", case.spec), &text, &Specs, &overrides);
     let errors: Vec<_> = checked.faults.iter().filter(|fault| fault.severity == Severity::Error).collect();
     checked.spec.unwrap_or_else(|| panic!("{errors:?}"))
 }
 
-struct Alone;
+/// The folder of shipped specs.
+struct Specs;
 
-impl Loader for Alone {
-    fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
-        Err(LoadError::Outside)
+impl Loader for Specs {
+    fn load(&self, _: &str, name: &str) -> Result<(String, String), LoadError> {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("specs").join(name));
+        text.map(|text| (name.to_owned(), text)).map_err(|_| LoadError::Outside)
     }
 }
 

@@ -1,6 +1,7 @@
-"""PerturbGAN's two updates at 16 x 16 while the last resolution fades in, in PyTorch and f64, from the description of the method.
+"""PerturbGAN's two updates at 16 x 16 while the last resolution fades in, and its encoder's, in PyTorch and f64, from the description of
+the method.
 
-python perturbgan.py GIVEN.safetensors RESULTS.safetensors discriminator|generator
+python perturbgan.py GIVEN.safetensors RESULTS.safetensors discriminator|generator|reconstruction
 """
 
 import sys
@@ -14,6 +15,7 @@ given = Given(sys.argv[1])
 which = sys.argv[3]
 side = int(given["value.side"])
 alpha = float(given["value.fade"])
+resolutions = [4, 8, 16][: side.bit_length() - 2]
 gain = 2**0.5
 
 
@@ -63,34 +65,44 @@ def mapping(path, z):
 def generator(name, z, second):
     first_w, second_w = mapping(name + ".mapping", z), mapping(name + ".mapping", second)
     cut = int(given.draw(f"{name}.cut"))
+    styles = [first_w if level <= cut else second_w for level in range(len(resolutions))]
+    return synthesis(name, [(style, style) for style in styles], f".{name}.synthesis")
+
+
+def synthesis(name, styles, place):
+    """Two styles per resolution; `place` names the noise."""
     before = None
-    resolutions = [4, 8, 16][: int(torch.log2(torch.tensor(float(side)))) - 1]
-    for level, r in enumerate(resolutions):
-        style = first_w if level <= cut else second_w
+    for r, (style_1, style_2) in zip(resolutions, styles):
         path = f"{name}.synthesis.block.{r}"
-        n = given.draw(f".{name}.synthesis", f"h[{r}].block.n")
+        n = given.draw(place, f"h[{r}].block.n")
         if r == 4:
-            h = given.w(name + ".synthesis.start").expand(len(z), -1, -1, -1)
+            h = given.w(name + ".synthesis.start").expand(len(style_1), -1, -1, -1)
         else:
             before = h
             h = blur(conv(path + ".conv_1", up(h), 1))
-        h = adain(path + ".adain_1", lrelu(noise(path + ".noise_1", h, n)), style)
-        h = adain(path + ".adain_2", lrelu(noise(path + ".noise_2", conv(path + ".conv_2", h, 1), n)), style)
+        h = adain(path + ".adain_1", lrelu(noise(path + ".noise_1", h, n)), style_1)
+        h = adain(path + ".adain_2", lrelu(noise(path + ".noise_2", conv(path + ".conv_2", h, 1), n)), style_2)
     new = conv(f"{name}.synthesis.painter.{side}", h, 0)
     old = up(conv(f"{name}.synthesis.painter.{side // 2}", before, 0))
     return (1 - alpha) * old + alpha * new
 
 
-def critic(x):
+def features(x, least):
+    """What the critic sees, down to maps of `least` pixels."""
     h = lrelu(conv(f"critic.input.{side}", x, 0))
     r = side
-    while r > 4:
+    while r > least:
         h = lrelu(conv(f"critic.block.{r}.conv_1", h, 1))
         h = lrelu(F.avg_pool2d(conv(f"critic.block.{r}.conv_2", blur(h), 1), 2))
         if r == side:
             old = lrelu(conv(f"critic.input.{side // 2}", F.avg_pool2d(x, 2), 0))
             h = (1 - alpha) * old + alpha * h
         r //= 2
+    return h
+
+
+def critic(x):
+    h = features(x, 4)
     deviation = (h.var(0, unbiased=False) + 1e-8).sqrt().mean()
     h = torch.cat([h, deviation.expand(len(h), 1, 4, 4)], 1)
     h = lrelu(conv("critic.last_1", h, 1))
@@ -109,24 +121,58 @@ def shifted(x, right, down):
     return out
 
 
-z, mate = given.draw("draw.world.z"), given.draw("world.mate")
-second = mate if float(given.draw("world.mixes")) else z
-background = generator("backdrop", z, second)
-figure = generator("actor", z, second)
-right = (given.draw("shifted.dx") * side).round()
-down = (given.draw("shifted.dy") * side).round()
-contrast = given.draw("contrast.c")[:, None, None, None]
-centre = background.mean((2, 3), keepdim=True)
-jittered = centre + contrast * (background - centre)
-jittered = torch.minimum(torch.maximum(jittered, background.amin((2, 3), keepdim=True)), background.amax((2, 3), keepdim=True))
-layer = shifted(torch.cat([figure[:, :3], torch.sigmoid(figure[:, 3:])], 1), right, down)
-mask = layer[:, 3:]
-fake = (1 - mask) * jittered + mask * layer[:, :3]
-results = {}
+def batch_norm(path, x):
+    """With the statistics of the batch; the usual ones follow by a tenth."""
+    mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+    states[path + ".usual_mean"] = 0.9 * given["buffer." + path + ".usual_mean"] + 0.1 * mean
+    count = x.numel() / x.shape[1]
+    states[path + ".usual_var"] = 0.9 * given["buffer." + path + ".usual_var"] + 0.1 * variance * count / (count - 1)
+    y = (x - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
+    return given.w(path + ".gain")[:, None, None] * y + given.w(path + ".bias")[:, None, None]
+
+
+def resnet18(path, x):
+    def plain(name, x, **options):
+        return F.conv2d(x, given.w(f"{path}.{name}.w"), **options)
+
+    h = F.relu(batch_norm(path + ".norm", plain("stem", x, stride=2, padding=3)))
+    h = F.max_pool2d(h, 3, stride=2, padding=1)
+    for k in range(8):
+        block, stride = f"block.{k}", 2 if k in (2, 4, 6) else 1
+        y = F.relu(batch_norm(f"{path}.{block}.norm_1", plain(block + ".conv_1", h, stride=stride, padding=1)))
+        y = batch_norm(f"{path}.{block}.norm_2", plain(block + ".conv_2", y, padding=1))
+        if stride == 2:
+            h = batch_norm(f"{path}.{block}.norm_around", plain(block + ".around", h, stride=2))
+        h = F.relu(h + y)
+    return F.linear(h.flatten(1), given.w(path + ".last.w"), given.w(path + ".last.b"))
+
+
+def composed(background, figure, mask):
+    return (1 - mask) * background + mask * figure
+
+
+def shifted_world():
+    """Fakes and their masks."""
+    z, mate = given.draw("draw.world.z"), given.draw("world.mate")
+    second = mate if float(given.draw("world.mixes")) else z
+    background = generator("backdrop", z, second)
+    figure = generator("actor", z, second)
+    right = (given.draw("shifted.dx") * side).round()
+    down = (given.draw("shifted.dy") * side).round()
+    contrast = given.draw("contrast.c")[:, None, None, None]
+    centre = background.mean((2, 3), keepdim=True)
+    jittered = centre + contrast * (background - centre)
+    jittered = torch.minimum(torch.maximum(jittered, background.amin((2, 3), keepdim=True)), background.amax((2, 3), keepdim=True))
+    layer = shifted(torch.cat([figure[:, :3], torch.sigmoid(figure[:, 3:])], 1), right, down)
+    mask = layer[:, 3:]
+    return composed(jittered, layer[:, :3], mask), mask
+
+
+results, states = {}, {}
 
 if which == "discriminator":
     real = given["field.images.image"]
-    fake = fake.detach()
+    fake = shifted_world()[0].detach()
     t = given.draw("wgan_gp.t")[:, None, None, None]
     mixed = (t * real + (1 - t) * fake).requires_grad_()
     (slope,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
@@ -134,11 +180,23 @@ if which == "discriminator":
     on_real = critic(real)
     loss = critic(fake).mean() - on_real.mean() + 1e-3 * (on_real**2).mean() + 10 * penalty
     adam(given, results, loss, ["critic"], lambda path: 1e-3, (0, 0.99))
-else:
+elif which == "generator":
+    fake, mask = shifted_world()
     size = F.relu(0.25 - mask.mean((1, 2, 3))).mean()
     binary = torch.minimum(mask, 1 - mask).mean()
     loss = -critic(fake).mean() + 2 * size + 2 * binary
     adam(given, results, loss, ["backdrop", "actor"], lambda path: 1e-5 if ".mapping." in path else 1e-3, (0, 0.99))
+else:
+    real = given["field.images.image"]
+    styles = resnet18("encoder", real).reshape(len(real), 2, len(resolutions), 2, -1)
+    sheets = [[(styles[:, sheet, level, 0], styles[:, sheet, level, 1]) for level in range(len(resolutions))] for sheet in range(2)]
+    background = synthesis("backdrop", sheets[0], "portrait.back.synthesis")
+    figure = synthesis("actor", sheets[1], "cast.synthesis")
+    painted = composed(background, figure[:, :3], torch.sigmoid(figure[:, 3:]))
+    loss = (painted - real).abs().mean() + (features(painted, 8) - features(real, 8)).pow(2).mean()
+    adam(given, results, loss, ["encoder"], lambda path: 1e-4, (0.9, 0.999))
 
 results["loss"] = loss
+for path, state in states.items():
+    results["next." + path] = state
 save(results, sys.argv[2])

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from given import Given, adam, save
+from pyramid import pyramid
 
 given = Given(sys.argv[1])
 which = sys.argv[3]
@@ -29,12 +30,8 @@ def held(path):
     return w / (u @ m @ v)
 
 
-def plain(path):
-    return given.w(path + ".w")
-
-
-def conv(path, x, weight=held, bias=True, **options):
-    return F.conv2d(x, weight(path), given.w(path + ".b") if bias else None, **options)
+def conv(path, x, bias=True, **options):
+    return F.conv2d(x, held(path), given.w(path + ".b") if bias else None, **options)
 
 
 def dense(path, x):
@@ -45,30 +42,8 @@ def up(x):
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-def instance_norm(path, x):
-    y = F.instance_norm(x, eps=1e-5)
-    return given.w(path + ".each.gain")[:, None, None] * y + given.w(path + ".each.bias")[:, None, None]
-
-
 def masks(x):
-    h = F.pad(x, (3, 3, 3, 3), mode="reflect")
-    h = F.relu(instance_norm("F.norm_1", conv("F.stem", h, plain, bias=False)))
-    h = F.relu(instance_norm("F.norm_2", conv("F.half", h, plain, bias=False, stride=2, padding=1)))
-    h = F.relu(instance_norm("F.norm_3", conv("F.quarter", h, plain, bias=False, stride=2, padding=1)))
-    for k in range(3):
-        path = f"F.block.{k}"
-        y = F.relu(instance_norm(path + ".norm_1", conv(path + ".conv_1", h, plain, bias=False, padding=1)))
-        h = F.relu(instance_norm(path + ".norm_2", h + conv(path + ".conv_2", y, plain, padding=1)))
-    size = h.shape[-1]
-    seen = [h]
-    for k, bins in enumerate((1, 2, 3, 6)):
-        pooled = F.avg_pool2d(h, max(1, size // bins))
-        seen.append(F.interpolate(conv(f"F.branch.{k}", pooled, plain), size=(size, size), mode="bilinear", align_corners=False))
-    h = torch.cat(seen, 1)
-    h = F.relu(instance_norm("F.norm_4", conv("F.double", up(h), plain, bias=False, padding=1)))
-    h = F.relu(instance_norm("F.norm_5", conv("F.whole", up(h), plain, bias=False, padding=1)))
-    h = conv("F.last", F.pad(h, (3, 3, 3, 3), mode="reflect"), plain)
-    m = torch.sigmoid(h)
+    m = torch.sigmoid(pyramid(given, "F", x))
     return torch.cat([m, 1 - m], 1)
 
 
