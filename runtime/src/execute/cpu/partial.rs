@@ -76,7 +76,9 @@ impl Partial {
         let mut half = LANES / 2;
         while half > 0 {
             let (low, high) = wide.split_at_mut(half);
-            low.iter_mut().zip(high).for_each(|(a, b)| *a = joined(self.join, *a, *b));
+            for (a, b) in low.iter_mut().zip(high) {
+                *a = joined(self.join, *a, *b);
+            }
             half /= 2;
         }
         self.block = joined(self.join, self.block, wide[0]);
@@ -93,7 +95,9 @@ impl Partial {
 fn join_lanes(lanes: &mut [f32; LANES], first: usize, elements: &[f32], join: impl Fn(f32, f32) -> f32) {
     let head = if first == 0 { 0 } else { elements.len().min(LANES - first) };
     let (head, body) = elements.split_at(head);
-    lanes[first..].iter_mut().zip(head).for_each(|(lane, x)| *lane = join(*lane, *x));
+    for (lane, x) in lanes[first..].iter_mut().zip(head) {
+        *lane = join(*lane, *x);
+    }
     let (chunks, rest) = body.as_chunks::<LANES>();
     let mut own = *lanes;
     for chunk in chunks {
@@ -101,7 +105,9 @@ fn join_lanes(lanes: &mut [f32; LANES], first: usize, elements: &[f32], join: im
             own[i] = join(own[i], chunk[i]);
         }
     }
-    own.iter_mut().zip(rest).for_each(|(lane, x)| *lane = join(*lane, *x));
+    for (lane, x) in own.iter_mut().zip(rest) {
+        *lane = join(*lane, *x);
+    }
     *lanes = own;
 }
 

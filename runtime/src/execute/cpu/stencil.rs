@@ -72,9 +72,15 @@ fn pad(target: &mut [f32], side: usize, row: Option<&[f32]>) {
     let Some(row) = row else { return target.fill(0.0) };
     let (left, rest) = target.split_at_mut(side);
     let (middle, right) = rest.split_at_mut(row.len());
-    left.iter_mut().for_each(|x| *x = 0.0);
-    middle.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
-    right.iter_mut().for_each(|x| *x = 0.0);
+    for x in left.iter_mut() {
+        *x = 0.0;
+    }
+    for (to, from) in middle.iter_mut().zip(row) {
+        *to = *from;
+    }
+    for x in right.iter_mut() {
+        *x = 0.0;
+    }
 }
 
 /// Every tap lies inside the padded block, so their starts differ from row to row by the same step.

@@ -1,4 +1,7 @@
 //! Runs one loop, tile by tile.
+//!
+//! What runs under wide instructions is written as `for`: the body of a `for_each` may end up in a function of its own, which is compiled
+//! without them.
 
 use std::ops::Range;
 
@@ -215,7 +218,11 @@ impl Tile {
             match access.columns {
                 1 => line.copy_from_slice(&from[first..first + self.columns]),
                 0 => line.fill(from[first]),
-                step => line.iter_mut().enumerate().for_each(|(column, x)| *x = from[first + column * step]),
+                step => {
+                    for (column, x) in line.iter_mut().enumerate() {
+                        *x = from[first + column * step];
+                    }
+                }
             }
         }
     }
@@ -261,7 +268,9 @@ impl Tile {
             Source::Scalar(scalar) => tiles[self.range(to)].fill(f(scalars[scalar])),
             Source::Slot(slot) => {
                 if let Some((result, x)) = self.pair(tiles, to, slot) {
-                    result.iter_mut().zip(x).for_each(|(r, x)| *r = f(*x));
+                    for (r, x) in result.iter_mut().zip(x) {
+                        *r = f(*x);
+                    }
                 }
             }
         }
@@ -308,7 +317,9 @@ impl Tile {
             (Source::Slot(a), Source::Slot(b)) if a == b => self.map_one(to, Source::Slot(a), tiles, scalars, |x| f(x, x)),
             (Source::Slot(a), Source::Slot(b)) => {
                 if let Ok([result, x, y]) = tiles.get_disjoint_mut([self.range(to), self.range(a), self.range(b)]) {
-                    result.iter_mut().zip(x.iter().zip(y.iter())).for_each(|(r, (x, y))| *r = f(*x, *y));
+                    for ((r, x), y) in result.iter_mut().zip(x.iter()).zip(y.iter()) {
+                        *r = f(*x, *y);
+                    }
                 }
             }
         }
@@ -325,18 +336,23 @@ impl Tile {
                     Source::Scalar(yes) => {
                         let yes = scalars[yes];
                         if let Some((result, on)) = self.pair(tiles, to, on) {
-                            result.iter_mut().zip(on).for_each(|(r, on)| *r = if *on != 0.0 { yes } else { *r });
+                            for (r, on) in result.iter_mut().zip(on) {
+                                *r = if *on != 0.0 { yes } else { *r };
+                            }
                         }
                     }
                     Source::Slot(yes) if yes == on => {
                         if let Some((result, on)) = self.pair(tiles, to, on) {
-                            result.iter_mut().zip(on).for_each(|(r, on)| *r = if *on != 0.0 { *on } else { *r });
+                            for (r, on) in result.iter_mut().zip(on) {
+                                *r = if *on != 0.0 { *on } else { *r };
+                            }
                         }
                     }
                     Source::Slot(yes) => {
                         if let Ok([result, on, yes]) = tiles.get_disjoint_mut([self.range(to), self.range(on), self.range(yes)]) {
-                            let sides = on.iter().zip(yes.iter());
-                            result.iter_mut().zip(sides).for_each(|(r, (on, yes))| *r = if *on != 0.0 { *yes } else { *r });
+                            for ((r, on), yes) in result.iter_mut().zip(on.iter()).zip(yes.iter()) {
+                                *r = if *on != 0.0 { *yes } else { *r };
+                            }
                         }
                     }
                 }

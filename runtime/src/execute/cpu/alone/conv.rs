@@ -307,7 +307,11 @@ impl Windows<'_> {
             let now = (frame.taps[1] - tap).min(depths.end - depth);
             let to = &mut panel[depth - depths.start..][..now];
             match frame.sources[0][tap_row].places[row] {
-                NOTHING => to.iter_mut().for_each(|row| row[number] = 0.0),
+                NOTHING => {
+                    for row in to.iter_mut() {
+                        row[number] = 0.0;
+                    }
+                }
                 place => {
                     let from = &self.picture[frame.channel(sample, group, channel) + place * frame.picture[1]..][..frame.picture[1]];
                     scatter(to, number, from, source, tap);
@@ -330,7 +334,9 @@ fn copy(to: &mut [f32], from: &[f32], source: &Source, first: usize) {
         to[end..].fill(0.0);
     } else {
         let places = &source.places[first..first + count];
-        to.iter_mut().zip(places).for_each(|(to, place)| *to = from.get(*place).copied().unwrap_or(0.0));
+        for (to, place) in to.iter_mut().zip(places) {
+            *to = from.get(*place).copied().unwrap_or(0.0);
+        }
     }
 }
 
@@ -341,12 +347,20 @@ fn scatter<const W: usize>(to: &mut [[f32; W]], number: usize, from: &[f32], sou
     let begin = source.valid.start.clamp(first, first + count) - first;
     let end = source.valid.end.clamp(first, first + count) - first;
     if source.straight && begin < end {
-        to[..begin].iter_mut().for_each(|row| row[number] = 0.0);
+        for row in to[..begin].iter_mut() {
+            row[number] = 0.0;
+        }
         let from = &from[source.places[first + begin]..][..end - begin];
-        to[begin..end].iter_mut().zip(from).for_each(|(row, x)| row[number] = *x);
-        to[end..].iter_mut().for_each(|row| row[number] = 0.0);
+        for (row, x) in to[begin..end].iter_mut().zip(from) {
+            row[number] = *x;
+        }
+        for row in to[end..].iter_mut() {
+            row[number] = 0.0;
+        }
     } else {
         let places = &source.places[first..first + count];
-        to.iter_mut().zip(places).for_each(|(row, place)| row[number] = from.get(*place).copied().unwrap_or(0.0));
+        for (row, place) in to.iter_mut().zip(places) {
+            row[number] = from.get(*place).copied().unwrap_or(0.0);
+        }
     }
 }

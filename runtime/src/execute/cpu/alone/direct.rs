@@ -97,9 +97,13 @@ impl Frame {
             let count = line.len().min(taps.len());
             let ((line, line_rest), (taps, taps_rest)) = (line[..count].as_chunks::<LANES>(), taps[..count].as_chunks::<LANES>());
             for (x, w) in line.iter().zip(taps) {
-                (0..LANES).for_each(|i| lanes[i] = x[i].mul_add(w[i], lanes[i]));
+                for i in 0..LANES {
+                    lanes[i] = x[i].mul_add(w[i], lanes[i]);
+                }
             }
-            lanes.iter_mut().zip(line_rest.iter().zip(taps_rest)).for_each(|(lane, (x, w))| *lane = x.mul_add(*w, *lane));
+            for (lane, (x, w)) in lanes.iter_mut().zip(line_rest.iter().zip(taps_rest)) {
+                *lane = x.mul_add(*w, *lane);
+            }
         } else {
             for (number, (weight, source)) in taps.iter().zip(sources).enumerate() {
                 let x = line.get(source.places[column]).copied().unwrap_or(0.0);
@@ -127,7 +131,9 @@ fn add(to: &mut [f32], line: &[f32], source: &Source, weight: f32) {
     let valid = source.valid.clone();
     if source.straight && !valid.is_empty() {
         let from = &line[source.places[valid.start]..][..valid.len()];
-        to[valid].iter_mut().zip(from).for_each(|(to, x)| *to = x.mul_add(weight, *to));
+        for (to, x) in to[valid].iter_mut().zip(from) {
+            *to = x.mul_add(weight, *to);
+        }
     } else {
         for (to, place) in to.iter_mut().zip(&source.places) {
             if let Some(x) = line.get(*place) {

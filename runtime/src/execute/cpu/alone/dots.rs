@@ -227,7 +227,9 @@ impl Work<'_, '_> {
                 dots_of::<S, R, C, V>(simd, length / LANES, lefts, rights, sums);
                 if ends {
                     let sums = sums.iter().flatten();
-                    totals.iter_mut().zip(sums).for_each(|(total, lanes)| *total += joined(lanes));
+                    for (total, lanes) in totals.iter_mut().zip(sums) {
+                        *total += joined(lanes);
+                    }
                 }
             }
         }
@@ -292,7 +294,9 @@ fn joined(lanes: &[f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         let (low, high) = now.split_at_mut(half);
-        low.iter_mut().zip(high).for_each(|(a, b)| *a += *b);
+        for (a, b) in low.iter_mut().zip(high) {
+            *a += *b;
+        }
         half /= 2;
     }
     now[0]

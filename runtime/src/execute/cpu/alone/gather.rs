@@ -53,7 +53,9 @@ impl Room for Scatter {
             for number in batch * self.indices..(batch + 1) * self.indices {
                 let place = meant(index[number], self.size);
                 let from = &x[number * self.run..][..self.run];
-                to[place * self.run..][..self.run].iter_mut().zip(from).for_each(|(to, x)| *to += x);
+                for (to, x) in to[place * self.run..][..self.run].iter_mut().zip(from) {
+                    *to += x;
+                }
             }
         });
     }

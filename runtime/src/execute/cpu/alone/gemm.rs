@@ -202,7 +202,9 @@ impl<R: Side> Tiled for Job<'_, '_, R> {
 #[inline(always)]
 pub(super) fn add<const W: usize, const M: usize>(made: &mut [[f32; W]; M], before: &[[f32; W]; M]) {
     for (to, from) in made.iter_mut().zip(before) {
-        to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
+        for (to, x) in to.iter_mut().zip(from) {
+            *to += x;
+        }
     }
 }
 
@@ -216,7 +218,9 @@ impl Item<'_> {
             let now = (self.width - from).min(width - done);
             let first = piece * self.rows.len() + row - self.rows.start;
             for (to, line) in self.to[first..first + height].iter_mut().zip(made) {
-                to[from..from + now].iter_mut().zip(&line[done..done + now]).for_each(|(to, x)| *to = *x);
+                for (to, x) in to[from..from + now].iter_mut().zip(&line[done..done + now]) {
+                    *to = *x;
+                }
             }
             done += now;
         }
@@ -265,7 +269,9 @@ fn sum<'a, S: Simd, const R: usize, const V: usize, const M: usize, const W: usi
         }
     }
     for (line, sums) in made.iter_mut().zip(&sums) {
-        S::as_mut_simd_f32s(line).0.iter_mut().zip(&sums[..registers]).for_each(|(to, sum)| *to = *sum);
+        for (to, sum) in S::as_mut_simd_f32s(line).0.iter_mut().zip(&sums[..registers]) {
+            *to = *sum;
+        }
     }
 }
 
@@ -301,9 +307,13 @@ impl Side for Strided<'_> {
             let panel = &mut panels[number / W * depths.len()..][..depths.len()];
             if straight {
                 let from = &data[line + depths[0]..][..depths.len()];
-                panel.iter_mut().zip(from).for_each(|(row, x)| row[number % W] = *x);
+                for (row, x) in panel.iter_mut().zip(from) {
+                    row[number % W] = *x;
+                }
             } else {
-                panel.iter_mut().zip(depths).for_each(|(row, depth)| row[number % W] = data[line + depth]);
+                for (row, depth) in panel.iter_mut().zip(depths) {
+                    row[number % W] = data[line + depth];
+                }
             }
         }
     }
@@ -313,7 +323,9 @@ impl Side for Strided<'_> {
 #[inline(always)]
 pub(super) fn clear_end<const W: usize>(lines: usize, depths: usize, panels: &mut [[f32; W]]) {
     if !lines.is_multiple_of(W) {
-        panels[lines / W * depths..].iter_mut().for_each(|row| *row = [0.0; W]);
+        for row in panels[lines / W * depths..].iter_mut() {
+            *row = [0.0; W];
+        }
     }
 }
 
@@ -328,7 +340,9 @@ pub(super) fn spread<const W: usize>(panels: &mut [[f32; W]], depths: usize, dep
             Some((all, behind)) => (*to, rest, line) = (*all, behind, line + W),
             None => {
                 let (now, behind) = rest.split_at(rest.len().min(W - line % W));
-                to[line % W..][..now.len()].iter_mut().zip(now).for_each(|(to, x)| *to = *x);
+                for (to, x) in to[line % W..][..now.len()].iter_mut().zip(now) {
+                    *to = *x;
+                }
                 (rest, line) = (behind, line + now.len());
             }
         }

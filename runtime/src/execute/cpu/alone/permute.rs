@@ -67,7 +67,9 @@ fn start(axes: &[(usize, usize)], number: usize) -> usize {
 }
 
 fn gather(to: &mut [f32], from: &[f32], step: usize) {
-    to.iter_mut().zip(from.iter().step_by(step.max(1))).for_each(|(to, from)| *to = *from);
+    for (to, from) in to.iter_mut().zip(from.iter().step_by(step.max(1))) {
+        *to = *from;
+    }
 }
 
 /// A slab of rows whose neighbours are neighbours in the operand.

@@ -117,7 +117,11 @@ impl Layout {
                 for (line, to) in lines.zip(to.chunks_mut(columns.stride)) {
                     match columns.step {
                         1 => to[..line.len()].copy_from_slice(line),
-                        step => to.iter_mut().zip(line.iter().skip(right).step_by(step)).for_each(|(to, x)| *to = *x),
+                        step => {
+                            for (to, x) in to.iter_mut().zip(line.iter().skip(right).step_by(step)) {
+                                *to = *x;
+                            }
+                        }
                     }
                 }
             }

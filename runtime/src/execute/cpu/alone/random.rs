@@ -41,7 +41,9 @@ impl Room for Random {
                 Chance::Uniform => blocks(&stream, to, |words| words.map(uniform_of)),
                 chance => {
                     let made = elements(&stream, chance, to.len(), self.row);
-                    to.iter_mut().zip(made).for_each(|(to, x)| *to = x as f32);
+                    for (to, x) in to.iter_mut().zip(made) {
+                        *to = x as f32;
+                    }
                 }
             }
         });
@@ -51,6 +53,8 @@ impl Room for Random {
 /// Four elements for each block of four words.
 fn blocks(stream: &Stream, to: &mut [f32], made: impl Fn([u32; 4]) -> [f64; 4]) {
     for (number, to) in to.chunks_mut(4).enumerate() {
-        to.iter_mut().zip(made(stream.block(number as u32))).for_each(|(to, x)| *to = x as f32);
+        for (to, x) in to.iter_mut().zip(made(stream.block(number as u32))) {
+            *to = x as f32;
+        }
     }
 }

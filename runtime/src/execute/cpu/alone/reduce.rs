@@ -137,12 +137,24 @@ impl Reduce {
             for part in parts {
                 let row = &from[*part..][..to.len()];
                 match row.first_chunk::<WIDE>() {
-                    Some(row) => lanes.iter_mut().zip(row).for_each(|(lane, x)| *lane = join(*lane, *x)),
-                    None => lanes.iter_mut().zip(row).for_each(|(lane, x)| *lane = join(*lane, *x)),
+                    Some(row) => {
+                        for (lane, x) in lanes.iter_mut().zip(row) {
+                            *lane = join(*lane, *x);
+                        }
+                    }
+                    None => {
+                        for (lane, x) in lanes.iter_mut().zip(row) {
+                            *lane = join(*lane, *x);
+                        }
+                    }
                 }
             }
-            totals.iter_mut().zip(lanes).for_each(|(total, lane)| *total = joined(self.join, *total, f64::from(lane)));
+            for (total, lane) in totals.iter_mut().zip(lanes) {
+                *total = joined(self.join, *total, f64::from(lane));
+            }
         }
-        to.iter_mut().zip(totals).for_each(|(to, total)| *to = total as f32);
+        for (to, total) in to.iter_mut().zip(totals) {
+            *to = total as f32;
+        }
     }
 }

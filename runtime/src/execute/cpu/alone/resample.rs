@@ -109,7 +109,11 @@ impl pulp::WithSimd for Blocks<'_> {
                 // A loop, since a closure of this size would be a function of its own, without SIMD.
                 for (to, from) in to.chunks_mut(whole).zip(from.chunks(block)) {
                     match &room.picks {
-                        Some(picks) => to.iter_mut().zip(picks).for_each(|(to, place)| *to = from[*place as usize]),
+                        Some(picks) => {
+                            for (to, place) in to.iter_mut().zip(picks) {
+                                *to = from[*place as usize];
+                            }
+                        }
                         None => room.block(from, to),
                     }
                 }
@@ -121,18 +125,28 @@ impl pulp::WithSimd for Blocks<'_> {
 #[inline(always)]
 fn joined(weights: &[f32], from: &[f32], to: &mut [f32]) {
     if let [a, b] = weights {
-        return to.iter_mut().zip(from.as_chunks::<2>().0).for_each(|(to, [x, y])| *to = y.mul_add(*b, x * a));
+        for (to, [x, y]) in to.iter_mut().zip(from.as_chunks::<2>().0) {
+            *to = y.mul_add(*b, x * a);
+        }
+        return;
     }
     let sum = |x: &[f32]| x.iter().zip(weights).fold(0.0, |sum: f32, (x, weight)| x.mul_add(*weight, sum));
-    to.iter_mut().zip(from.chunks(weights.len())).for_each(|(to, x)| *to = sum(x));
+    for (to, x) in to.iter_mut().zip(from.chunks(weights.len())) {
+        *to = sum(x);
+    }
 }
 
 #[inline(always)]
 fn repeated(count: usize, weight: f32, from: &[f32], to: &mut [f32]) {
     if count == 2 {
-        return to.as_chunks_mut::<2>().0.iter_mut().zip(from).for_each(|(to, x)| *to = [weight * x; 2]);
+        for (to, x) in to.as_chunks_mut::<2>().0.iter_mut().zip(from) {
+            *to = [weight * x; 2];
+        }
+        return;
     }
-    to.chunks_mut(count).zip(from).for_each(|(to, x)| to.fill(weight * x));
+    for (to, x) in to.chunks_mut(count).zip(from) {
+        to.fill(weight * x);
+    }
 }
 
 impl Resample {
@@ -156,12 +170,18 @@ impl Resample {
                 [] => to.fill(0.0),
                 [(place, 1.0)] => to.copy_from_slice(line(*place)),
                 [(a, weight), (b, other)] => {
-                    to.iter_mut().zip(line(*a).iter().zip(line(*b))).for_each(|(to, (x, y))| *to = y.mul_add(*other, weight * x));
+                    for (to, (x, y)) in to.iter_mut().zip(line(*a).iter().zip(line(*b))) {
+                        *to = y.mul_add(*other, weight * x);
+                    }
                 }
                 [(place, weight), rest @ ..] => {
-                    to.iter_mut().zip(line(*place)).for_each(|(to, x)| *to = weight * x);
+                    for (to, x) in to.iter_mut().zip(line(*place)) {
+                        *to = weight * x;
+                    }
                     for (place, weight) in rest {
-                        to.iter_mut().zip(line(*place)).for_each(|(to, x)| *to = x.mul_add(*weight, *to));
+                        for (to, x) in to.iter_mut().zip(line(*place)) {
+                            *to = x.mul_add(*weight, *to);
+                        }
                     }
                 }
             }

@@ -356,7 +356,11 @@ fn leave<const W: usize>(
                     let line = &line[stretch.from..][..stretch.count];
                     match every {
                         1 => to[..line.len()].copy_from_slice(line),
-                        _ => to.iter_mut().step_by(every).zip(line).for_each(|(to, x)| *to = *x),
+                        _ => {
+                            for (to, x) in to.iter_mut().step_by(every).zip(line) {
+                                *to = *x;
+                            }
+                        }
                     }
                 }
             }

@@ -60,7 +60,9 @@ impl pulp::WithSimd for Part<'_, '_> {
                 if lines.len() > 1 && contiguous(lines) {
                     self.thin.side_by_side(x, &y[lines[0]..], to);
                 } else {
-                    to.iter_mut().zip(lines).for_each(|(to, line)| *to = self.thin.dot(straight, x, &y[*line..]));
+                    for (to, line) in to.iter_mut().zip(lines) {
+                        *to = self.thin.dot(straight, x, &y[*line..]);
+                    }
                 }
             }
         }
@@ -78,11 +80,21 @@ impl Thin<'_> {
             for (left, right) in lefts.iter().zip(rights) {
                 let (factor, row) = (x[*left], &y[*right..]);
                 match row.first_chunk::<WIDE>().filter(|_| to.len() == WIDE) {
-                    Some(row) => (0..WIDE).for_each(|i| sums[i] = row[i].mul_add(factor, sums[i])),
-                    None => sums.iter_mut().zip(&row[..to.len()]).for_each(|(sum, y)| *sum = y.mul_add(factor, *sum)),
+                    Some(row) => {
+                        for i in 0..WIDE {
+                            sums[i] = row[i].mul_add(factor, sums[i]);
+                        }
+                    }
+                    None => {
+                        for (sum, y) in sums.iter_mut().zip(&row[..to.len()]) {
+                            *sum = y.mul_add(factor, *sum);
+                        }
+                    }
                 }
             }
-            (0..WIDE).for_each(|i| total[i] += sums[i]);
+            for i in 0..WIDE {
+                total[i] += sums[i];
+            }
         }
         to.copy_from_slice(&total[..to.len()]);
     }
@@ -96,9 +108,13 @@ impl Thin<'_> {
             let (x, y) = (&x[lefts[0]..][..lefts.len()], &y[rights[0]..][..rights.len()]);
             let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
             for (x, y) in x.iter().zip(y) {
-                (0..LANES).for_each(|i| lanes[i] = x[i].mul_add(y[i], lanes[i]));
+                for i in 0..LANES {
+                    lanes[i] = x[i].mul_add(y[i], lanes[i]);
+                }
             }
-            lanes.iter_mut().zip(x_rest.iter().zip(y_rest)).for_each(|(lane, (x, y))| *lane = x.mul_add(*y, *lane));
+            for (lane, (x, y)) in lanes.iter_mut().zip(x_rest.iter().zip(y_rest)) {
+                *lane = x.mul_add(*y, *lane);
+            }
         } else {
             for (number, (left, right)) in lefts.iter().zip(rights).enumerate() {
                 lanes[number % LANES] = x[*left].mul_add(y[*right], lanes[number % LANES]);
