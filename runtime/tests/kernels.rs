@@ -173,6 +173,15 @@ fn convolutions() {
         ([2, 24, 17, 18], [24, 1, 5, 5], Slide { groups: 24, stride: [2, 2], pad: [2; 4], ..plain }),
         ([2, 24, 17, 18], [36, 8, 3, 3], Slide { groups: 3, ..same }),
         ([2, 24, 40, 40], [1, 24, 3, 3], same),
+        // Minimal filtering: pieces of sixteen, eight, four windows and one; odd results; pads of all kinds; results that threads share.
+        ([2, 20, 32, 64], [30, 20, 3, 3], same),
+        ([3, 17, 16, 16], [100, 17, 3, 3], same),
+        ([9, 40, 8, 8], [25, 40, 3, 3], same),
+        ([20, 33, 4, 4], [33, 33, 3, 3], same),
+        ([3, 30, 15, 31], [18, 30, 3, 3], same),
+        ([2, 28, 11, 13], [20, 28, 3, 3], Slide { pad: [0, 3, -1, 2], ..plain }),
+        ([2, 18, 12, 14], [39, 18, 3, 3], Slide { pad: [2, 2, 2, 2], ..plain }),
+        ([4, 300, 4, 4], [600, 300, 3, 3], same),
         // More than is laid out at a time.
         ([5, 512, 33, 31], [2, 512, 1, 1], plain),
         ([7, 150, 40, 40], [2, 150, 40, 40], same),

@@ -9,6 +9,7 @@ use super::direct::Direct;
 use super::dots::Dots;
 use super::gemm::{self, Item, Places, Side, Sizes, Strided, clear_end, spread};
 use super::sweep::Sweep;
+use super::winograd::Winograd;
 use super::{Hands, Memory, Room};
 
 /// Results of a group up to which windows are summed directly.
@@ -123,6 +124,9 @@ impl Conv {
     pub fn room(slide: &Slide, x: &[usize], w: &[usize], to: &[usize], arch: pulp::Arch) -> Box<dyn Room> {
         let frame = Frame::new(slide, x, w, to);
         if let Some(room) = Dots::new(slide, x, w, to) {
+            return Box::new(room);
+        }
+        if let Some(room) = Winograd::new(slide, x, w, to, arch) {
             return Box::new(room);
         }
         if let Some(room) = Sweep::new(slide, x, w, to, arch).filter(|_| frame.groups == 1 || frame.results > FEW) {

@@ -18,6 +18,7 @@ mod reduce;
 mod resample;
 mod sweep;
 mod thin;
+mod winograd;
 
 use segc_compiler::kernel::{Place, Whole};
 use segc_compiler::ops::Form;
