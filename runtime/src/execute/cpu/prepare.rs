@@ -19,6 +19,8 @@ const SKEW: usize = 48;
 pub(super) enum Source {
     /// A slot of the tile memory.
     Slot(usize),
+    /// One of the accesses whose tiles are read where they are.
+    There(usize),
     /// A scalar.
     Scalar(usize),
 }
@@ -36,7 +38,7 @@ pub(super) enum What {
     Splat(usize),
     Load(Access),
     LoadStencil(Access, Weights),
-    RowStencil(usize, Weights),
+    RowStencil(Source, Weights),
     One(Function, Source),
     Two(Function, Source, Source),
     Select(Source, Source, Source),
@@ -56,8 +58,8 @@ pub(super) struct Weights {
 /// What a tile leaves behind.
 #[derive(Clone, Debug)]
 pub(super) enum Leave {
-    Store(usize, Access),
-    Reduce { slot: usize, join: Join, arena: usize, over: Over },
+    Store(Source, Access),
+    Reduce { value: Source, join: Join, arena: usize, over: Over },
 }
 
 /// A loop over tiles.
@@ -71,6 +73,8 @@ pub(super) struct TileLoop {
     /// Columns of a tile: all, or those of a part of one row.
     pub width: usize,
     pub scalars: Vec<Scalar>,
+    /// Accesses whose tiles lie in one piece, so that no step loads them.
+    pub there: Vec<Access>,
     pub steps: Vec<Step>,
     pub leaves: Vec<Leave>,
     slots: usize,
@@ -79,21 +83,22 @@ pub(super) struct TileLoop {
 impl TileLoop {
     pub fn new(body: &Loop) -> TileLoop {
         let [outer, rows, columns] = body.space;
-        let (steps, slot_of, slots) = assign(body);
-        let stencil = |step: &Step| matches!(step.what, What::LoadStencil(..) | What::RowStencil(..));
-        let width = if steps.iter().any(stencil) { columns } else { columns.min(TILE) };
+        let stencil = |instruction: &Instruction| matches!(instruction, Instruction::LoadStencil(..) | Instruction::RowStencil(..));
+        let width = if body.body.iter().any(stencil) { columns } else { columns.min(TILE) };
         let height = if width < columns { 1 } else { (TILE / columns.max(1)).clamp(1, rows.max(1)) };
+        let whole = |access: &Access| access.columns == 1 && (height == 1 || access.rows == columns);
+        let Assigned { there, steps, sources, slots } = assign(body, whole);
         let leaves = body
             .effects
             .iter()
             .map(|effect| match effect {
-                Effect::Store(value, access) => Leave::Store(slot_of[*value], access.clone()),
+                Effect::Store(value, access) => Leave::Store(sources[*value], access.clone()),
                 Effect::Reduce { value, join, result, over } => {
-                    Leave::Reduce { slot: slot_of[*value], join: *join, arena: arena(*result), over: *over }
+                    Leave::Reduce { value: sources[*value], join: *join, arena: arena(*result), over: *over }
                 }
             })
             .collect();
-        TileLoop { outer, rows, columns, height, width, scalars: body.scalars.clone(), steps, leaves, slots }
+        TileLoop { outer, rows, columns, height, width, scalars: body.scalars.clone(), there, steps, leaves, slots }
     }
 
     /// How many tiles there are for each index of the outer axes, down and across.
@@ -185,8 +190,17 @@ impl Weights {
     }
 }
 
-/// Steps with slots, the slot of each value, and how many slots there are. Values that effects need live to the end.
-fn assign(body: &Loop) -> (Vec<Step>, Vec<usize>, usize) {
+/// The steps of a loop and where its values are.
+struct Assigned {
+    there: Vec<Access>,
+    steps: Vec<Step>,
+    /// Of each value.
+    sources: Vec<Source>,
+    slots: usize,
+}
+
+/// Gives slots to values but those whose tiles are `whole` where they are. Values that effects need live to the end.
+fn assign(body: &Loop, whole: impl Fn(&Access) -> bool) -> Assigned {
     let mut last: Vec<usize> = (0..body.body.len()).collect();
     for (time, instruction) in body.body.iter().enumerate() {
         values(instruction).for_each(|value| last[value] = time);
@@ -195,21 +209,31 @@ fn assign(body: &Loop) -> (Vec<Step>, Vec<usize>, usize) {
         let (Effect::Store(value, _) | Effect::Reduce { value, .. }) = effect;
         last[*value] = usize::MAX;
     }
-    let (mut slot_of, mut free, mut slots) = (Vec::new(), Vec::new(), 0);
-    let mut steps = Vec::new();
+    let mut free = Vec::new();
+    let mut made = Assigned { there: Vec::new(), steps: Vec::new(), sources: Vec::new(), slots: 0 };
     for (time, instruction) in body.body.iter().enumerate() {
+        if let Instruction::Load(access) = instruction
+            && whole(access)
+        {
+            made.sources.push(Source::There(made.there.len()));
+            made.there.push(access.clone());
+            continue;
+        }
         let to = free.pop().unwrap_or_else(|| {
-            slots += 1;
-            slots - 1
+            made.slots += 1;
+            made.slots - 1
         });
-        slot_of.push(to);
-        steps.push(Step { to, what: what(instruction, &slot_of) });
+        made.sources.push(Source::Slot(to));
+        made.steps.push(Step { to, what: what(instruction, &made.sources) });
         let mut done: Vec<usize> = values(instruction).chain([time]).filter(|value| last[*value] == time).collect();
         done.sort_unstable();
         done.dedup();
-        free.extend(done.into_iter().map(|value| slot_of[value]));
+        free.extend(done.into_iter().filter_map(|value| match made.sources[value] {
+            Source::Slot(slot) => Some(slot),
+            _ => None,
+        }));
     }
-    (steps, slot_of, slots)
+    made
 }
 
 fn values(instruction: &Instruction) -> impl Iterator<Item = usize> {
@@ -227,16 +251,16 @@ fn values(instruction: &Instruction) -> impl Iterator<Item = usize> {
     list.into_iter()
 }
 
-fn what(instruction: &Instruction, slot_of: &[usize]) -> What {
+fn what(instruction: &Instruction, sources: &[Source]) -> What {
     let source = |operand: &Operand| match operand {
-        Operand::Value(value) => Source::Slot(slot_of[*value]),
+        Operand::Value(value) => sources[*value],
         Operand::Scalar(scalar) => Source::Scalar(*scalar),
     };
     match instruction {
         Instruction::Splat(scalar) => What::Splat(*scalar),
         Instruction::Load(access) => What::Load(access.clone()),
         Instruction::LoadStencil(access, taps) => What::LoadStencil(access.clone(), Weights::new(taps)),
-        Instruction::RowStencil(value, taps) => What::RowStencil(slot_of[*value], Weights::new(taps)),
+        Instruction::RowStencil(value, taps) => What::RowStencil(sources[*value], Weights::new(taps)),
         Instruction::Apply(function, operands) => match operands.as_slice() {
             [a] => What::One(*function, source(a)),
             [a, b] => What::Two(*function, source(a), source(b)),

@@ -19,6 +19,8 @@ struct Job<'a> {
     scalars: &'a [f32],
     /// For each step the buffer that it loads from.
     sources: Vec<&'a [f32]>,
+    /// The buffers of the accesses that no step loads.
+    there: Vec<&'a [f32]>,
 }
 
 /// Tiles that one thread takes at once, and where they leave their results.
@@ -42,14 +44,16 @@ pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], scalars
         };
     }
     let (to, reads) = split(body, arena);
+    let buffer = |access: &Access| match access.place {
+        Place::Input(number) => inputs[number],
+        Place::Arena(at) => reads.iter().rev().find(|(start, _)| *start <= at).map_or(&[][..], |(start, part)| &part[at - start..]),
+    };
     let source = |step: &Step| match &step.what {
-        What::Load(access) | What::LoadStencil(access, _) => match access.place {
-            Place::Input(number) => inputs[number],
-            Place::Arena(at) => reads.iter().rev().find(|(start, _)| *start <= at).map_or(&[][..], |(start, part)| &part[at - start..]),
-        },
+        What::Load(access) | What::LoadStencil(access, _) => buffer(access),
         _ => &[],
     };
-    let job = Job { body, scalars, sources: body.steps.iter().map(source).collect() };
+    let (sources, there) = (body.steps.iter().map(source).collect(), body.there.iter().map(buffer).collect());
+    let job = Job { body, scalars, sources, there };
     let mut shares = shares(body, to, hands.team.size());
     let arch = hands.arch;
     hands.team.each(shares.iter_mut(), hands.own, |share, memory| arch.dispatch(Work { job: &job, share, memory }));
@@ -131,7 +135,7 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, simd: S) {
         let _ = simd;
-        let Work { job: Job { body, scalars, sources }, share, memory } = self;
+        let Work { job: Job { body, scalars, sources, there }, share, memory } = self;
         let (tiles, padded) = memory.split_at_mut(body.tile_elements());
         let [down, across] = body.grid();
         let first = body.before(share.tiles.start);
@@ -140,12 +144,16 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
             let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
             let at = Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() };
             for (step, source) in body.steps.iter().zip(sources) {
-                at.step(step.to, &step.what, source, tiles, scalars, padded, body.rows);
+                let (result, values) = at.opened(step.to, tiles, scalars, &body.there, there);
+                at.step(&step.what, result, &values, source, padded, body.rows);
             }
             let ends = [number % (down * across) == down * across - 1, number % across == across - 1];
             let from = body.before(number) - first;
             for ((leave, sum), to) in body.leaves.iter().zip(&mut share.sums).zip(&mut share.to) {
-                at.leave(body, leave, sum, to, from, ends, tiles);
+                let value = match leave {
+                    Leave::Store(value, _) | Leave::Reduce { value, .. } => at.whole(*value, tiles, &body.there, there),
+                };
+                at.leave(body, leave, sum, to, from, ends, value);
             }
         }
     }
@@ -186,33 +194,60 @@ impl Tile {
         slot * self.slot..slot * self.slot + self.elements()
     }
 
+    /// The slot that a step writes, and what it may read.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
-    fn step(&self, to: usize, what: &What, source: &[f32], tiles: &mut [f32], scalars: &[f32], padded: &mut [f32], rows: usize) {
+    fn opened<'a>(
+        &'a self,
+        to: usize,
+        tiles: &'a mut [f32],
+        scalars: &'a [f32],
+        accesses: &'a [Access],
+        buffers: &'a [&'a [f32]],
+    ) -> (&'a mut [f32], Values<'a>) {
+        let (before, rest) = tiles.split_at_mut(to * self.slot);
+        let (result, behind) = rest.split_at_mut(self.slot);
+        (&mut result[..self.elements()], Values { tile: self, to, before, behind, scalars, accesses, buffers })
+    }
+
+    /// A value that is no scalar.
+    #[inline(always)]
+    fn whole<'a>(&self, value: Source, tiles: &'a [f32], accesses: &[Access], buffers: &[&'a [f32]]) -> &'a [f32] {
+        match value {
+            Source::Slot(slot) => &tiles[self.range(slot)],
+            Source::There(number) => self.there(&accesses[number], buffers[number]),
+            Source::Scalar(_) => &[],
+        }
+    }
+
+    /// The tile's part of a buffer, which lies in one piece.
+    #[inline(always)]
+    fn there<'a>(&self, access: &Access, buffer: &'a [f32]) -> &'a [f32] {
+        &buffer[access.outer[self.outer] + self.row * access.rows + self.column..][..self.elements()]
+    }
+
+    #[inline(always)]
+    fn step(&self, what: &What, result: &mut [f32], values: &Values, source: &[f32], padded: &mut [f32], rows: usize) {
         match what {
-            What::Splat(scalar) => tiles[self.range(to)].fill(scalars[*scalar]),
-            What::Load(access) => self.load(access, source, &mut tiles[self.range(to)]),
+            What::Splat(scalar) => result.fill(values.scalars[*scalar]),
+            What::Load(access) => self.load(access, source, result),
             What::LoadStencil(access, weights) => {
                 let from = &source[access.outer[self.outer]..];
-                stencil::from_buffer(self, weights, from, access.rows, rows, padded, &mut tiles[self.range(to)]);
+                stencil::from_buffer(self, weights, from, access.rows, rows, padded, result);
             }
-            What::RowStencil(slot, weights) => {
-                if let Some((result, from)) = self.pair(tiles, to, *slot) {
+            What::RowStencil(value, weights) => {
+                if let View::Each(from) = values.view(*value) {
                     stencil::within_rows(self, weights, from, padded, result);
                 }
             }
-            What::One(function, a) => self.one(*function, to, *a, tiles, scalars),
-            What::Two(function, a, b) => self.two(*function, to, *a, *b, tiles, scalars),
-            What::Select(on, yes, no) => self.select(to, [*on, *yes, *no], tiles, scalars),
+            What::One(function, a) => one_of(*function, result, values.view(*a)),
+            What::Two(function, a, b) => two_of(*function, result, values.view(*a), values.view(*b)),
+            What::Select(on, yes, no) => select(result, values.view(*on), values.view(*yes), values.view(*no)),
         }
     }
 
     #[inline(always)]
     fn load(&self, access: &Access, from: &[f32], result: &mut [f32]) {
         let start = access.outer[self.outer] + self.row * access.rows + self.column * access.columns;
-        if access.columns == 1 && (self.height == 1 || access.rows == self.columns) {
-            return result.copy_from_slice(&from[start..start + self.elements()]);
-        }
         for (row, line) in result.chunks_exact_mut(self.columns).enumerate() {
             let first = start + row * access.rows;
             match access.columns {
@@ -227,161 +262,164 @@ impl Tile {
         }
     }
 
-    /// The slot that is written and one that is read.
-    #[inline(always)]
-    fn pair<'a>(&self, tiles: &'a mut [f32], to: usize, from: usize) -> Option<(&'a mut [f32], &'a [f32])> {
-        let [to, from] = tiles.get_disjoint_mut([self.range(to), self.range(from)]).ok()?;
-        Some((to, from))
-    }
-
-    #[inline(always)]
-    fn one(&self, function: Function, to: usize, a: Source, tiles: &mut [f32], scalars: &[f32]) {
-        macro_rules! each {
-            ($f:expr) => {
-                self.map_one(to, a, tiles, scalars, $f)
-            };
-        }
-        match function {
-            Function::Copy => each!(|x| x),
-            Function::Negate => each!(|x: f32| -x),
-            Function::Sqrt => each!(|x: f32| x.sqrt()),
-            Function::Abs => each!(|x: f32| x.abs()),
-            Function::Sign => each!(sign),
-            Function::Floor => each!(|x: f32| x.floor()),
-            Function::Round => each!(|x: f32| x.round_ties_even()),
-            Function::Not => each!(|x: f32| 1.0 - x),
-            // By name, so that they are part of the loop.
-            Function::Exp => each!(exp),
-            Function::Tanh => each!(tanh),
-            Function::Sigmoid => each!(sigmoid),
-            Function::Softplus => each!(softplus),
-            other => {
-                let f = one(other);
-                each!(f)
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn map_one(&self, to: usize, a: Source, tiles: &mut [f32], scalars: &[f32], f: impl Fn(f32) -> f32) {
-        match a {
-            Source::Scalar(scalar) => tiles[self.range(to)].fill(f(scalars[scalar])),
-            Source::Slot(slot) => {
-                if let Some((result, x)) = self.pair(tiles, to, slot) {
-                    for (r, x) in result.iter_mut().zip(x) {
-                        *r = f(*x);
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn two(&self, function: Function, to: usize, a: Source, b: Source, tiles: &mut [f32], scalars: &[f32]) {
-        macro_rules! each {
-            ($f:expr) => {
-                self.map_two(to, a, b, tiles, scalars, $f)
-            };
-        }
-        match function {
-            Function::Add => each!(|a, b| a + b),
-            Function::Subtract => each!(|a, b| a - b),
-            Function::Multiply => each!(|a, b| a * b),
-            Function::Divide => each!(|a, b| a / b),
-            Function::Power => each!(|a: f32, b| a.powf(b)),
-            Function::Maximum => each!(maximum),
-            Function::Minimum => each!(minimum),
-            Function::Modulo => each!(|a: f32, b: f32| a - b * (a / b).floor()),
-            Function::Equal => each!(|a, b| truth(a == b)),
-            Function::NotEqual => each!(|a, b| truth(a != b)),
-            Function::Less => each!(|a, b| truth(a < b)),
-            Function::LessEqual => each!(|a, b| truth(a <= b)),
-            Function::And => each!(|a, b| truth((a != 0.0) & (b != 0.0))),
-            Function::Or => each!(|a, b| truth((a != 0.0) | (b != 0.0))),
-            _ => {}
-        }
-    }
-
-    #[inline(always)]
-    fn map_two(&self, to: usize, a: Source, b: Source, tiles: &mut [f32], scalars: &[f32], f: impl Fn(f32, f32) -> f32) {
-        match (a, b) {
-            (Source::Scalar(a), Source::Scalar(b)) => tiles[self.range(to)].fill(f(scalars[a], scalars[b])),
-            (Source::Slot(a), Source::Scalar(b)) => {
-                let b = scalars[b];
-                self.map_one(to, Source::Slot(a), tiles, scalars, |x| f(x, b));
-            }
-            (Source::Scalar(a), Source::Slot(b)) => {
-                let a = scalars[a];
-                self.map_one(to, Source::Slot(b), tiles, scalars, |x| f(a, x));
-            }
-            (Source::Slot(a), Source::Slot(b)) if a == b => self.map_one(to, Source::Slot(a), tiles, scalars, |x| f(x, x)),
-            (Source::Slot(a), Source::Slot(b)) => {
-                if let Ok([result, x, y]) = tiles.get_disjoint_mut([self.range(to), self.range(a), self.range(b)]) {
-                    for ((r, x), y) in result.iter_mut().zip(x.iter()).zip(y.iter()) {
-                        *r = f(*x, *y);
-                    }
-                }
-            }
-        }
-    }
-
-    /// `on` chooses; done in two passes so that either side may be a scalar.
-    #[inline(always)]
-    fn select(&self, to: usize, [on, yes, no]: [Source; 3], tiles: &mut [f32], scalars: &[f32]) {
-        match on {
-            Source::Scalar(on) => self.map_one(to, if scalars[on] != 0.0 { yes } else { no }, tiles, scalars, |x| x),
-            Source::Slot(on) => {
-                self.map_one(to, no, tiles, scalars, |x| x);
-                match yes {
-                    Source::Scalar(yes) => {
-                        let yes = scalars[yes];
-                        if let Some((result, on)) = self.pair(tiles, to, on) {
-                            for (r, on) in result.iter_mut().zip(on) {
-                                *r = if *on != 0.0 { yes } else { *r };
-                            }
-                        }
-                    }
-                    Source::Slot(yes) if yes == on => {
-                        if let Some((result, on)) = self.pair(tiles, to, on) {
-                            for (r, on) in result.iter_mut().zip(on) {
-                                *r = if *on != 0.0 { *on } else { *r };
-                            }
-                        }
-                    }
-                    Source::Slot(yes) => {
-                        if let Ok([result, on, yes]) = tiles.get_disjoint_mut([self.range(to), self.range(on), self.range(yes)]) {
-                            for ((r, on), yes) in result.iter_mut().zip(on.iter()).zip(yes.iter()) {
-                                *r = if *on != 0.0 { *yes } else { *r };
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     /// `from` elements of the share lie before the tile; `ends` says whether it is the last of its outer index and of its rows.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    fn leave(&self, body: &TileLoop, leave: &Leave, sum: &mut Partial, to: &mut [f32], from: usize, ends: [bool; 2], tiles: &[f32]) {
+    fn leave(&self, body: &TileLoop, leave: &Leave, sum: &mut Partial, to: &mut [f32], from: usize, ends: [bool; 2], value: &[f32]) {
         match leave {
-            Leave::Store(slot, _) => to[from..from + self.elements()].copy_from_slice(&tiles[self.range(*slot)]),
-            Leave::Reduce { slot, over: Over::All, .. } => sum.add(&tiles[self.range(*slot)]),
-            Leave::Reduce { slot, over: Over::Columns, .. } if self.columns == body.columns => {
-                let rows = tiles[self.range(*slot)].chunks_exact(self.columns);
+            Leave::Store(..) => to[from..from + self.elements()].copy_from_slice(value),
+            Leave::Reduce { over: Over::All, .. } => sum.add(value),
+            Leave::Reduce { over: Over::Columns, .. } if self.columns == body.columns => {
+                let rows = value.chunks_exact(self.columns);
                 for (to, row) in to[from / body.columns..].iter_mut().zip(rows) {
                     let mut own = partial(leave);
                     own.add(row);
                     *to = own.finish();
                 }
             }
-            Leave::Reduce { slot, over, .. } => {
-                sum.add(&tiles[self.range(*slot)]);
+            Leave::Reduce { over, .. } => {
+                sum.add(value);
                 let (ends, size) = if *over == Over::Rows { (ends[0], body.rows * body.columns) } else { (ends[1], body.columns) };
                 if ends {
                     to[from / size] = sum.finish();
                     *sum = partial(leave);
                 }
+            }
+        }
+    }
+}
+
+/// What a step may read: all slots but its own, buffers, scalars.
+struct Values<'a> {
+    tile: &'a Tile,
+    /// The slot between those before and those behind.
+    to: usize,
+    before: &'a [f32],
+    behind: &'a [f32],
+    scalars: &'a [f32],
+    accesses: &'a [Access],
+    buffers: &'a [&'a [f32]],
+}
+
+/// An operand.
+#[derive(Clone, Copy)]
+enum View<'a> {
+    Each(&'a [f32]),
+    Same(f32),
+}
+
+impl<'a> Values<'a> {
+    #[inline(always)]
+    fn view(&self, source: Source) -> View<'a> {
+        match source {
+            Source::Scalar(scalar) => View::Same(self.scalars[scalar]),
+            Source::There(number) => View::Each(self.tile.there(&self.accesses[number], self.buffers[number])),
+            Source::Slot(slot) if slot < self.to => View::Each(&self.before[self.tile.range(slot)]),
+            // No step reads the slot that it writes.
+            Source::Slot(slot) => View::Each(&self.behind[self.tile.range(slot - self.to - 1)]),
+        }
+    }
+}
+
+#[inline(always)]
+fn one_of(function: Function, to: &mut [f32], a: View) {
+    macro_rules! each {
+        ($f:expr) => {
+            map_one(to, a, $f)
+        };
+    }
+    match function {
+        Function::Copy => each!(|x| x),
+        Function::Negate => each!(|x: f32| -x),
+        Function::Sqrt => each!(|x: f32| x.sqrt()),
+        Function::Abs => each!(|x: f32| x.abs()),
+        Function::Sign => each!(sign),
+        Function::Floor => each!(|x: f32| x.floor()),
+        Function::Round => each!(|x: f32| x.round_ties_even()),
+        Function::Not => each!(|x: f32| 1.0 - x),
+        // By name, so that they are part of the loop.
+        Function::Exp => each!(exp),
+        Function::Tanh => each!(tanh),
+        Function::Sigmoid => each!(sigmoid),
+        Function::Softplus => each!(softplus),
+        other => {
+            let f = one(other);
+            each!(f)
+        }
+    }
+}
+
+#[inline(always)]
+fn map_one(to: &mut [f32], a: View, f: impl Fn(f32) -> f32) {
+    match a {
+        View::Same(a) => to.fill(f(a)),
+        View::Each(x) => {
+            for (r, x) in to.iter_mut().zip(x) {
+                *r = f(*x);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn two_of(function: Function, to: &mut [f32], a: View, b: View) {
+    macro_rules! each {
+        ($f:expr) => {
+            map_two(to, a, b, $f)
+        };
+    }
+    match function {
+        Function::Add => each!(|a, b| a + b),
+        Function::Subtract => each!(|a, b| a - b),
+        Function::Multiply => each!(|a, b| a * b),
+        Function::Divide => each!(|a, b| a / b),
+        Function::Power => each!(|a: f32, b| a.powf(b)),
+        Function::Maximum => each!(maximum),
+        Function::Minimum => each!(minimum),
+        Function::Modulo => each!(|a: f32, b: f32| a - b * (a / b).floor()),
+        Function::Equal => each!(|a, b| truth(a == b)),
+        Function::NotEqual => each!(|a, b| truth(a != b)),
+        Function::Less => each!(|a, b| truth(a < b)),
+        Function::LessEqual => each!(|a, b| truth(a <= b)),
+        Function::And => each!(|a, b| truth((a != 0.0) & (b != 0.0))),
+        Function::Or => each!(|a, b| truth((a != 0.0) | (b != 0.0))),
+        _ => {}
+    }
+}
+
+#[inline(always)]
+fn map_two(to: &mut [f32], a: View, b: View, f: impl Fn(f32, f32) -> f32) {
+    match (a, b) {
+        (View::Same(a), View::Same(b)) => to.fill(f(a, b)),
+        (View::Each(x), View::Same(b)) => {
+            for (r, x) in to.iter_mut().zip(x) {
+                *r = f(*x, b);
+            }
+        }
+        (View::Same(a), View::Each(y)) => {
+            for (r, y) in to.iter_mut().zip(y) {
+                *r = f(a, *y);
+            }
+        }
+        (View::Each(x), View::Each(y)) => {
+            for ((r, x), y) in to.iter_mut().zip(x).zip(y) {
+                *r = f(*x, *y);
+            }
+        }
+    }
+}
+
+/// `on` chooses.
+#[inline(always)]
+fn select(to: &mut [f32], on: View, yes: View, no: View) {
+    let pick = |on: f32, yes: f32, no: f32| if on != 0.0 { yes } else { no };
+    match (on, yes, no) {
+        (View::Same(on), ..) => map_one(to, if on != 0.0 { yes } else { no }, |x| x),
+        (View::Each(on), View::Same(yes), no) => map_two(to, View::Each(on), no, |on, no| pick(on, yes, no)),
+        (View::Each(on), yes, View::Same(no)) => map_two(to, View::Each(on), yes, |on, yes| pick(on, yes, no)),
+        (View::Each(on), View::Each(yes), View::Each(no)) => {
+            for (((r, on), yes), no) in to.iter_mut().zip(on).zip(yes).zip(no) {
+                *r = pick(*on, *yes, *no);
             }
         }
     }
