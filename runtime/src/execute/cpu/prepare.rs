@@ -11,6 +11,9 @@ const TILE: usize = 1024;
 /// Elements that are worth handing to another thread.
 const ITEM: usize = 1 << 14;
 
+/// Columns from which on a value that is the same along every row is kept once for a row.
+const LONG: usize = 16;
+
 /// Elements between slots, so that equal places of different slots fall into different sets of the cache.
 const SKEW: usize = 48;
 
@@ -19,23 +22,33 @@ const SKEW: usize = 48;
 pub(super) enum Source {
     /// A slot of the tile memory.
     Slot(usize),
+    /// A slot of one element for each row, for a value that is the same along every row.
+    Row(usize),
     /// One of the accesses whose tiles are read where they are.
     There(usize),
     /// A scalar.
     Scalar(usize),
 }
 
-/// An instruction that writes slot `to`.
+/// An instruction and the slot that it writes.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    pub to: usize,
+    pub to: To,
     pub what: What,
+}
+
+/// A slot that is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum To {
+    /// As [`Source::Slot`].
+    Slot(usize),
+    /// As [`Source::Row`].
+    Row(usize),
 }
 
 /// What an instruction does.
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Splat(usize),
     Load(Access),
     LoadStencil(Access, Weights),
     RowStencil(Source, Weights),
@@ -78,6 +91,7 @@ pub(super) struct TileLoop {
     pub steps: Vec<Step>,
     pub leaves: Vec<Leave>,
     slots: usize,
+    row_slots: usize,
 }
 
 impl TileLoop {
@@ -87,7 +101,7 @@ impl TileLoop {
         let width = if body.body.iter().any(stencil) { columns } else { columns.min(TILE) };
         let height = if width < columns { 1 } else { (TILE / columns.max(1)).clamp(1, rows.max(1)) };
         let whole = |access: &Access| access.columns == 1 && (height == 1 || access.rows == columns);
-        let Assigned { there, steps, sources, slots } = assign(body, whole);
+        let Assigned { there, steps, sources, slots, row_slots } = Assigned::new(body, whole);
         let leaves = body
             .effects
             .iter()
@@ -98,7 +112,19 @@ impl TileLoop {
                 }
             })
             .collect();
-        TileLoop { outer, rows, columns, height, width, scalars: body.scalars.clone(), there, steps, leaves, slots }
+        TileLoop {
+            outer,
+            rows,
+            columns,
+            height,
+            width,
+            scalars: body.scalars.clone(),
+            there,
+            steps,
+            leaves,
+            slots: slots.count,
+            row_slots: row_slots.count,
+        }
     }
 
     /// How many tiles there are for each index of the outer axes, down and across.
@@ -143,13 +169,18 @@ impl TileLoop {
         self.slot_elements() * self.slots
     }
 
+    /// Elements of the slots of one element for each row.
+    pub fn row_elements(&self) -> usize {
+        self.height * self.row_slots
+    }
+
     pub fn scalar_count(&self) -> usize {
         self.scalars.len()
     }
 
     /// Elements of memory of each thread.
     pub fn memory(&self) -> usize {
-        self.tile_elements() + self.padded_elements()
+        self.tile_elements() + self.row_elements() + self.padded_elements()
     }
 
     /// Elements of the largest padded block that a stencil needs.
@@ -191,16 +222,118 @@ impl Weights {
 }
 
 /// The steps of a loop and where its values are.
+#[derive(Default)]
 struct Assigned {
     there: Vec<Access>,
     steps: Vec<Step>,
     /// Of each value.
     sources: Vec<Source>,
-    slots: usize,
+    slots: Slots,
+    row_slots: Slots,
 }
 
-/// Gives slots to values but those whose tiles are `whole` where they are. Values that effects need live to the end.
-fn assign(body: &Loop, whole: impl Fn(&Access) -> bool) -> Assigned {
+/// Slots that are used again.
+#[derive(Default)]
+struct Slots {
+    free: Vec<usize>,
+    count: usize,
+}
+
+impl Slots {
+    fn take(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.count += 1;
+            self.count - 1
+        })
+    }
+}
+
+impl Assigned {
+    /// Gives slots to values but those whose tiles are `whole` where they are. Values that effects need live to the end.
+    fn new(body: &Loop, whole: impl Fn(&Access) -> bool) -> Assigned {
+        let last = last_uses(body);
+        let mut made = Assigned::default();
+        for (time, instruction) in body.body.iter().enumerate() {
+            let source = match instruction {
+                Instruction::Splat(scalar) => Source::Scalar(*scalar),
+                Instruction::Load(access) if whole(access) => {
+                    made.there.push(access.clone());
+                    Source::There(made.there.len() - 1)
+                }
+                _ => made.step(instruction, body.space[2]),
+            };
+            made.sources.push(source);
+            let mut done: Vec<usize> = values(instruction).chain([time]).filter(|value| last[*value] == time).collect();
+            done.sort_unstable();
+            done.dedup();
+            for value in done {
+                match made.sources[value] {
+                    Source::Slot(slot) => made.slots.free.push(slot),
+                    Source::Row(slot) => made.row_slots.free.push(slot),
+                    Source::There(_) | Source::Scalar(_) => {}
+                }
+            }
+        }
+        for effect in &body.effects {
+            let (Effect::Store(value, _) | Effect::Reduce { value, .. }) = effect;
+            made.sources[*value] = made.each(made.sources[*value]);
+        }
+        made
+    }
+
+    fn step(&mut self, instruction: &Instruction, columns: usize) -> Source {
+        let of = |operand: &Operand, sources: &[Source]| match operand {
+            Operand::Value(value) => sources[*value],
+            Operand::Scalar(scalar) => Source::Scalar(*scalar),
+        };
+        let what = match instruction {
+            Instruction::Splat(scalar) => What::One(Function::Copy, Source::Scalar(*scalar)),
+            Instruction::Load(access) => What::Load(access.clone()),
+            Instruction::LoadStencil(access, taps) => What::LoadStencil(access.clone(), Weights::new(taps)),
+            Instruction::RowStencil(value, taps) => What::RowStencil(self.each(self.sources[*value]), Weights::new(taps)),
+            Instruction::Apply(function, operands) => {
+                let operands: Vec<Source> = operands.iter().map(|operand| of(operand, &self.sources)).collect();
+                match operands[..] {
+                    [a] => What::One(*function, a),
+                    [a, b] => What::Two(*function, a, b),
+                    [on, yes, no] => What::Select(on, yes, no),
+                    _ => What::One(Function::Copy, Source::Scalar(0)),
+                }
+            }
+        };
+        let even = |source: &Source| matches!(source, Source::Row(_) | Source::Scalar(_));
+        let by_row = match &what {
+            What::Load(access) => access.columns == 0,
+            What::LoadStencil(..) | What::RowStencil(..) => false,
+            What::One(_, a) => even(a),
+            What::Two(_, a, b) => even(a) && even(b),
+            What::Select(on, yes, no) => even(on) && even(yes) && even(no),
+        };
+        if by_row && columns >= LONG {
+            let slot = self.row_slots.take();
+            self.steps.push(Step { to: To::Row(slot), what });
+            return Source::Row(slot);
+        }
+        let slot = self.slots.take();
+        self.steps.push(Step { to: To::Slot(slot), what });
+        Source::Slot(slot)
+    }
+
+    /// The value element by element; a copy that stays if it is kept otherwise.
+    fn each(&mut self, source: Source) -> Source {
+        match source {
+            Source::Slot(_) | Source::There(_) => source,
+            Source::Row(_) | Source::Scalar(_) => {
+                let slot = self.slots.take();
+                self.steps.push(Step { to: To::Slot(slot), what: What::One(Function::Copy, source) });
+                Source::Slot(slot)
+            }
+        }
+    }
+}
+
+/// When each value is used last.
+fn last_uses(body: &Loop) -> Vec<usize> {
     let mut last: Vec<usize> = (0..body.body.len()).collect();
     for (time, instruction) in body.body.iter().enumerate() {
         values(instruction).for_each(|value| last[value] = time);
@@ -209,31 +342,7 @@ fn assign(body: &Loop, whole: impl Fn(&Access) -> bool) -> Assigned {
         let (Effect::Store(value, _) | Effect::Reduce { value, .. }) = effect;
         last[*value] = usize::MAX;
     }
-    let mut free = Vec::new();
-    let mut made = Assigned { there: Vec::new(), steps: Vec::new(), sources: Vec::new(), slots: 0 };
-    for (time, instruction) in body.body.iter().enumerate() {
-        if let Instruction::Load(access) = instruction
-            && whole(access)
-        {
-            made.sources.push(Source::There(made.there.len()));
-            made.there.push(access.clone());
-            continue;
-        }
-        let to = free.pop().unwrap_or_else(|| {
-            made.slots += 1;
-            made.slots - 1
-        });
-        made.sources.push(Source::Slot(to));
-        made.steps.push(Step { to, what: what(instruction, &made.sources) });
-        let mut done: Vec<usize> = values(instruction).chain([time]).filter(|value| last[*value] == time).collect();
-        done.sort_unstable();
-        done.dedup();
-        free.extend(done.into_iter().filter_map(|value| match made.sources[value] {
-            Source::Slot(slot) => Some(slot),
-            _ => None,
-        }));
-    }
-    made
+    last
 }
 
 fn values(instruction: &Instruction) -> impl Iterator<Item = usize> {
@@ -249,23 +358,4 @@ fn values(instruction: &Instruction) -> impl Iterator<Item = usize> {
         _ => Vec::new(),
     };
     list.into_iter()
-}
-
-fn what(instruction: &Instruction, sources: &[Source]) -> What {
-    let source = |operand: &Operand| match operand {
-        Operand::Value(value) => sources[*value],
-        Operand::Scalar(scalar) => Source::Scalar(*scalar),
-    };
-    match instruction {
-        Instruction::Splat(scalar) => What::Splat(*scalar),
-        Instruction::Load(access) => What::Load(access.clone()),
-        Instruction::LoadStencil(access, taps) => What::LoadStencil(access.clone(), Weights::new(taps)),
-        Instruction::RowStencil(value, taps) => What::RowStencil(sources[*value], Weights::new(taps)),
-        Instruction::Apply(function, operands) => match operands.as_slice() {
-            [a] => What::One(*function, source(a)),
-            [a, b] => What::Two(*function, source(a), source(b)),
-            [on, yes, no] => What::Select(source(on), source(yes), source(no)),
-            _ => What::Splat(0),
-        },
-    }
 }

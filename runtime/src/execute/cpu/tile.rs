@@ -10,7 +10,7 @@ use segc_compiler::kernel::{Access, Function, Join, Over, Place, Scalar};
 use super::alone::Hands;
 use super::elementary::{exp, maximum, minimum, one, sigmoid, sign, softplus, tanh, truth};
 use super::partial::Partial;
-use super::prepare::{Leave, Source, Step, TileLoop, What};
+use super::prepare::{Leave, Source, Step, TileLoop, To, What};
 use super::stencil;
 
 /// A loop with what it reads.
@@ -136,7 +136,8 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
     fn with_simd<S: pulp::Simd>(self, simd: S) {
         let _ = simd;
         let Work { job: Job { body, scalars, sources, there }, share, memory } = self;
-        let (tiles, padded) = memory.split_at_mut(body.tile_elements());
+        let (tiles, rest) = memory.split_at_mut(body.tile_elements());
+        let (rows, padded) = rest.split_at_mut(body.row_elements());
         let [down, across] = body.grid();
         let first = body.before(share.tiles.start);
         for number in share.tiles.clone() {
@@ -144,7 +145,13 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
             let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
             let at = Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() };
             for (step, source) in body.steps.iter().zip(sources) {
-                let (result, values) = at.opened(step.to, tiles, scalars, &body.there, there);
+                let (mut slots, mut lines) = (Slots::new(tiles, at.slot), Slots::new(rows, body.height));
+                let result = match step.to {
+                    To::Slot(slot) => &mut slots.open(slot)[..at.elements()],
+                    To::Row(slot) => &mut lines.open(slot)[..at.height],
+                };
+                let by_row = matches!(step.to, To::Row(_));
+                let values = Values { tile: &at, by_row, slots, lines, scalars, accesses: &body.there, buffers: there };
                 at.step(&step.what, result, &values, source, padded, body.rows);
             }
             let ends = [number % (down * across) == down * across - 1, number % across == across - 1];
@@ -194,28 +201,14 @@ impl Tile {
         slot * self.slot..slot * self.slot + self.elements()
     }
 
-    /// The slot that a step writes, and what it may read.
-    #[inline(always)]
-    fn opened<'a>(
-        &'a self,
-        to: usize,
-        tiles: &'a mut [f32],
-        scalars: &'a [f32],
-        accesses: &'a [Access],
-        buffers: &'a [&'a [f32]],
-    ) -> (&'a mut [f32], Values<'a>) {
-        let (before, rest) = tiles.split_at_mut(to * self.slot);
-        let (result, behind) = rest.split_at_mut(self.slot);
-        (&mut result[..self.elements()], Values { tile: self, to, before, behind, scalars, accesses, buffers })
-    }
-
-    /// A value that is no scalar.
+    /// A value element by element.
     #[inline(always)]
     fn whole<'a>(&self, value: Source, tiles: &'a [f32], accesses: &[Access], buffers: &[&'a [f32]]) -> &'a [f32] {
         match value {
             Source::Slot(slot) => &tiles[self.range(slot)],
             Source::There(number) => self.there(&accesses[number], buffers[number]),
-            Source::Scalar(_) => &[],
+            // What effects need is never kept otherwise.
+            Source::Row(_) | Source::Scalar(_) => &[],
         }
     }
 
@@ -227,21 +220,43 @@ impl Tile {
 
     #[inline(always)]
     fn step(&self, what: &What, result: &mut [f32], values: &Values, source: &[f32], padded: &mut [f32], rows: usize) {
-        match what {
-            What::Splat(scalar) => result.fill(values.scalars[*scalar]),
-            What::Load(access) => self.load(access, source, result),
+        let none = View::Same(0.0);
+        let (a, b, c) = match what {
+            What::Load(access) if values.by_row => return self.load_rows(access, source, result),
+            What::Load(access) => return self.load(access, source, result),
             What::LoadStencil(access, weights) => {
                 let from = &source[access.outer[self.outer]..];
-                stencil::from_buffer(self, weights, from, access.rows, rows, padded, result);
+                return stencil::from_buffer(self, weights, from, access.rows, rows, padded, result);
             }
             What::RowStencil(value, weights) => {
                 if let View::Each(from) = values.view(*value) {
                     stencil::within_rows(self, weights, from, padded, result);
                 }
+                return;
             }
-            What::One(function, a) => one_of(*function, result, values.view(*a)),
-            What::Two(function, a, b) => two_of(*function, result, values.view(*a), values.view(*b)),
-            What::Select(on, yes, no) => select(result, values.view(*on), values.view(*yes), values.view(*no)),
+            What::One(_, a) => (values.view(*a), none, none),
+            What::Two(_, a, b) => (values.view(*a), values.view(*b), none),
+            What::Select(on, yes, no) => (values.view(*on), values.view(*yes), values.view(*no)),
+        };
+        // Row by row where a value is the same along each.
+        let parts = if a.is_rows() || b.is_rows() || c.is_rows() { self.height } else { 1 };
+        let size = result.len() / parts;
+        for (number, result) in result.chunks_exact_mut(size.max(1)).enumerate() {
+            let (a, b, c) = (a.part(number, size), b.part(number, size), c.part(number, size));
+            match what {
+                What::One(function, _) => one_of(*function, result, a),
+                What::Two(function, ..) => two_of(*function, result, a, b),
+                _ => select(result, a, b, c),
+            }
+        }
+    }
+
+    /// An element for each row.
+    #[inline(always)]
+    fn load_rows(&self, access: &Access, from: &[f32], result: &mut [f32]) {
+        let start = access.outer[self.outer] + self.row * access.rows;
+        for (row, x) in result.iter_mut().enumerate() {
+            *x = from[start + row * access.rows];
         }
     }
 
@@ -289,13 +304,47 @@ impl Tile {
     }
 }
 
-/// What a step may read: all slots but its own, buffers, scalars.
+/// Slots of one size, of which one may be open for writing.
+struct Slots<'a> {
+    size: usize,
+    before: &'a mut [f32],
+    /// The open one and what lies behind it.
+    open: usize,
+    behind: &'a mut [f32],
+}
+
+impl<'a> Slots<'a> {
+    #[inline(always)]
+    fn new(all: &'a mut [f32], size: usize) -> Slots<'a> {
+        Slots { size, before: all, open: usize::MAX, behind: &mut [] }
+    }
+
+    #[inline(always)]
+    fn open(&mut self, slot: usize) -> &'a mut [f32] {
+        let (before, rest) = std::mem::take(&mut self.before).split_at_mut(slot * self.size);
+        let (own, behind) = rest.split_at_mut(self.size);
+        (self.before, self.open, self.behind) = (before, slot, behind);
+        own
+    }
+
+    /// A slot that is not the open one: no step reads what it writes.
+    #[inline(always)]
+    fn get(&self, slot: usize, count: usize) -> &[f32] {
+        if slot < self.open {
+            &self.before[slot * self.size..][..count]
+        } else {
+            &self.behind[(slot - self.open - 1) * self.size..][..count]
+        }
+    }
+}
+
+/// What a step may read.
 struct Values<'a> {
     tile: &'a Tile,
-    /// The slot between those before and those behind.
-    to: usize,
-    before: &'a [f32],
-    behind: &'a [f32],
+    /// Whether the step makes an element for each row.
+    by_row: bool,
+    slots: Slots<'a>,
+    lines: Slots<'a>,
     scalars: &'a [f32],
     accesses: &'a [Access],
     buffers: &'a [&'a [f32]],
@@ -305,18 +354,40 @@ struct Values<'a> {
 #[derive(Clone, Copy)]
 enum View<'a> {
     Each(&'a [f32]),
+    /// One element for each row.
+    Rows(&'a [f32]),
     Same(f32),
 }
 
-impl<'a> Values<'a> {
+impl Values<'_> {
     #[inline(always)]
-    fn view(&self, source: Source) -> View<'a> {
+    fn view(&self, source: Source) -> View<'_> {
         match source {
             Source::Scalar(scalar) => View::Same(self.scalars[scalar]),
             Source::There(number) => View::Each(self.tile.there(&self.accesses[number], self.buffers[number])),
-            Source::Slot(slot) if slot < self.to => View::Each(&self.before[self.tile.range(slot)]),
-            // No step reads the slot that it writes.
-            Source::Slot(slot) => View::Each(&self.behind[self.tile.range(slot - self.to - 1)]),
+            Source::Slot(slot) => View::Each(self.slots.get(slot, self.tile.elements())),
+            Source::Row(slot) => match self.lines.get(slot, self.tile.height) {
+                rows if self.by_row => View::Each(rows),
+                [one] => View::Same(*one),
+                rows => View::Rows(rows),
+            },
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    #[inline(always)]
+    fn is_rows(self) -> bool {
+        matches!(self, View::Rows(_))
+    }
+
+    /// One of the parts of `size` elements.
+    #[inline(always)]
+    fn part(self, number: usize, size: usize) -> View<'a> {
+        match self {
+            View::Each(x) => View::Each(&x[number * size..][..size]),
+            View::Rows(x) => View::Same(x[number]),
+            same => same,
         }
     }
 }
@@ -352,12 +423,12 @@ fn one_of(function: Function, to: &mut [f32], a: View) {
 #[inline(always)]
 fn map_one(to: &mut [f32], a: View, f: impl Fn(f32) -> f32) {
     match a {
-        View::Same(a) => to.fill(f(a)),
-        View::Each(x) => {
+        View::Each(x) | View::Rows(x) => {
             for (r, x) in to.iter_mut().zip(x) {
                 *r = f(*x);
             }
         }
+        View::Same(a) => to.fill(f(a)),
     }
 }
 
@@ -391,17 +462,17 @@ fn two_of(function: Function, to: &mut [f32], a: View, b: View) {
 fn map_two(to: &mut [f32], a: View, b: View, f: impl Fn(f32, f32) -> f32) {
     match (a, b) {
         (View::Same(a), View::Same(b)) => to.fill(f(a, b)),
-        (View::Each(x), View::Same(b)) => {
+        (View::Each(x) | View::Rows(x), View::Same(b)) => {
             for (r, x) in to.iter_mut().zip(x) {
                 *r = f(*x, b);
             }
         }
-        (View::Same(a), View::Each(y)) => {
+        (View::Same(a), View::Each(y) | View::Rows(y)) => {
             for (r, y) in to.iter_mut().zip(y) {
                 *r = f(a, *y);
             }
         }
-        (View::Each(x), View::Each(y)) => {
+        (View::Each(x) | View::Rows(x), View::Each(y) | View::Rows(y)) => {
             for ((r, x), y) in to.iter_mut().zip(x).zip(y) {
                 *r = f(*x, *y);
             }
@@ -415,9 +486,9 @@ fn select(to: &mut [f32], on: View, yes: View, no: View) {
     let pick = |on: f32, yes: f32, no: f32| if on != 0.0 { yes } else { no };
     match (on, yes, no) {
         (View::Same(on), ..) => map_one(to, if on != 0.0 { yes } else { no }, |x| x),
-        (View::Each(on), View::Same(yes), no) => map_two(to, View::Each(on), no, |on, no| pick(on, yes, no)),
-        (View::Each(on), yes, View::Same(no)) => map_two(to, View::Each(on), yes, |on, yes| pick(on, yes, no)),
-        (View::Each(on), View::Each(yes), View::Each(no)) => {
+        (on, View::Same(yes), no) => map_two(to, on, no, |on, no| pick(on, yes, no)),
+        (on, yes, View::Same(no)) => map_two(to, on, yes, |on, yes| pick(on, yes, no)),
+        (View::Each(on) | View::Rows(on), View::Each(yes) | View::Rows(yes), View::Each(no) | View::Rows(no)) => {
             for (((r, on), yes), no) in to.iter_mut().zip(on).zip(yes).zip(no) {
                 *r = pick(*on, *yes, *no);
             }
