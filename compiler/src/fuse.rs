@@ -115,7 +115,7 @@ impl<'a> Fuser<'a> {
     fn kernel(&mut self, key: &Key, nodes: &[NodeId]) -> Option<(Kernel<NodeId>, Vec<NodeId>)> {
         let alone = nodes.iter().find(|id| !self.is_loop(**id) && !self.is_reduction(**id));
         if let Some(&id) = alone {
-            let operands = self.graph.operands(id).into_iter().map(|o| (o, self.graph.shape(o).to_vec())).collect();
+            let operands = self.graph.operands(id).into_iter().map(|o| (self.base(o), self.graph.shape(o).to_vec())).collect();
             let node = self.graph.node(id);
             return Some((Kernel::Whole(Whole { op: node.op.clone(), operands, result: (id, node.shape.clone()) }), vec![id]));
         }

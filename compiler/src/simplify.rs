@@ -1,8 +1,9 @@
 //! Named rewrites, graph to graph: `fold` numbers, `lift` work on repeated values before the repetition, drop `identity` work,
-//! pull `factors` and signs outwards, `shorten` views and sums of repetitions, `gather` sums of moved copies into one stencil, split
-//! small leading axes into `planes`.
+//! pull `factors` and signs outwards, join `choices`, `shorten` views and sums of repetitions, `gather` sums of moved copies into one
+//! stencil, split small leading axes into `planes`.
 //! Equal nodes are shared and dead ones dropped whenever a graph is rebuilt.
 
+mod choices;
 mod factors;
 mod gather;
 mod planes;
@@ -38,7 +39,7 @@ fn settle(graph: &Graph) -> Graph {
 }
 
 fn local(new: &mut Graph, site: &Site) -> NodeId {
-    let rules = [fold, lift, identity, factors::factors, shorten];
+    let rules = [fold, lift, identity, factors::factors, choices::choices, shorten];
     rules.iter().find_map(|rule| rule(new, site)).unwrap_or_else(|| site.keep(new))
 }
 

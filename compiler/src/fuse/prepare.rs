@@ -23,7 +23,7 @@ pub(super) fn prepare(graph: &Graph) -> Graph {
                     Form::Pick(..) => is_number(new, *operand),
                     Form::Reshape => is_number(new, *operand) || is_view(new, *operand) && !contiguous(new, *operand),
                     Form::Stencil(_) => is_view(new, *operand) && !contiguous(new, *operand),
-                    _ => is_view(new, *operand) || is_number(new, *operand),
+                    _ => is_view(new, *operand) && !reshaped(new, *operand) || is_number(new, *operand),
                 };
                 if copy { copied(new, *operand) } else { *operand }
             })
@@ -55,6 +55,15 @@ fn loops(graph: &Graph, form: &Form, operand: NodeId) -> bool {
 
 fn is_number(graph: &Graph, id: NodeId) -> bool {
     matches!(graph.node(id).op.form(), Form::Constant(_))
+}
+
+/// Whether a view is a whole buffer under another shape.
+fn reshaped(graph: &Graph, id: NodeId) -> bool {
+    match graph.node(id).op.form() {
+        Form::Reshape => reshaped(graph, graph.operands(id)[0]),
+        Form::Constant(_) => false,
+        _ => !is_view(graph, id),
+    }
 }
 
 /// Whether a view's elements lie one after the other in the buffer behind it.
