@@ -25,11 +25,27 @@ pub struct Kernels {
     pub nodes: Vec<Vec<NodeId>>,
 }
 
+impl Kernels {
+    /// The same kernels in another order.
+    pub fn ordered(self, order: &[usize]) -> Kernels {
+        Kernels {
+            list: order.iter().map(|kernel| self.list[*kernel].clone()).collect(),
+            nodes: order.iter().map(|kernel| self.nodes[*kernel].clone()).collect(),
+            ..self
+        }
+    }
+}
+
 /// Groups the nodes. Unfused, every node is a kernel of its own.
 pub fn fuse(graph: &Graph, fused: bool) -> Kernels {
+    grouped(graph, fused, false)
+}
+
+/// Groups the nodes; `apart` keeps those that only results are made of for themselves.
+pub(crate) fn grouped(graph: &Graph, fused: bool, apart: bool) -> Kernels {
     let graph = prepare::prepare(graph);
     let mut fuser = Fuser::new(&graph, fused);
-    let groups = fuser.groups();
+    let groups = fuser.groups(apart);
     // From the last to the first, since a kernel may ask earlier ones to store a value.
     let made: Vec<_> = groups.into_iter().rev().filter_map(|(key, nodes)| fuser.kernel(&key, &nodes)).collect();
     let (list, nodes) = made.into_iter().rev().unzip();
@@ -98,18 +114,37 @@ impl<'a> Fuser<'a> {
         }
     }
 
-    fn groups(&self) -> BTreeMap<Key, Vec<NodeId>> {
+    fn groups(&self, apart: bool) -> BTreeMap<Key, Vec<NodeId>> {
         let mut groups: BTreeMap<Key, Vec<NodeId>> = BTreeMap::new();
+        let ends = self.ends();
         for id in self.graph.ids().filter(|id| !self.is_leaf(*id) && !self.is_view(*id)) {
             let shares = self.fused && (self.is_loop(id) || self.is_reduction(id));
             let space = match self.is_reduction(id) {
                 true => self.graph.shape(self.graph.operands(id)[0]),
                 false => self.graph.shape(id),
             };
-            let number = if shares { 0 } else { id.index() + 1 };
+            let number = match shares {
+                true if apart && ends[id.index()] => usize::MAX,
+                true => 0,
+                false => id.index() + 1,
+            };
             groups.entry((self.level[id.index()], space.to_vec(), number)).or_default().push(id);
         }
         groups
+    }
+
+    /// For each node whether it is an instruction that only results are made of, such as new weights. They are not mixed with others, so
+    /// that their loops can run at the end.
+    fn ends(&self) -> Vec<bool> {
+        let mut ends = vec![false; self.graph.len()];
+        let mut inner = vec![false; self.graph.len()];
+        for id in self.graph.ids().rev() {
+            ends[id.index()] = !inner[id.index()] && (self.is_loop(id) || self.is_view(id));
+            if !ends[id.index()] {
+                self.graph.operands(id).into_iter().for_each(|operand| inner[operand.index()] = true);
+            }
+        }
+        ends
     }
 
     fn kernel(&mut self, key: &Key, nodes: &[NodeId]) -> Option<(Kernel<NodeId>, Vec<NodeId>)> {

@@ -120,6 +120,8 @@ pub enum Place {
     Input(usize),
     /// The arena, from this element on.
     Arena(usize),
+    /// A result of the program that is written over an input, by number.
+    Result(usize),
 }
 
 /// A scalar of a loop.

@@ -2,6 +2,8 @@
 
 mod arena;
 mod cost;
+mod in_place;
+mod late;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +17,7 @@ use crate::kernel::{Kernel, Place};
 use crate::ops::Form;
 use arena::Arena;
 pub use cost::Cost;
+use in_place::InPlace;
 
 /// Buffers begin at multiples of so many elements: a cache line.
 const ALIGN: usize = 16;
@@ -38,6 +41,11 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Name, place and sizes of the results.
     pub outputs: Vec<(String, Place, Shape)>,
+    /// For each result the input that it is written over. Kernels before [`Program::last`] find the old values where the input is to be;
+    /// those from there on write the new ones.
+    pub over: Vec<Option<usize>>,
+    /// The first of the kernels that write results over inputs; as many as there are kernels where none does.
+    pub last: usize,
     /// The graph that it came from, for executors that run the graph itself.
     pub graph: crate::Graph,
     /// The same computation before `grad` nodes were expanded, with the same inputs and outputs, for executors that differentiate by
@@ -69,24 +77,34 @@ impl Buffer {
 
 /// Compiles named terms of a spec: all stages after `elaborate`.
 pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused: bool) -> Result<Program, Fault> {
-    Ok(finish(crate::build(spec, roots, request)?, fused))
+    Ok(finish(crate::build(spec, roots, request)?, fused, &[]))
 }
 
-/// All stages after [`crate::build()`].
-pub fn finish(forward: crate::Graph, fused: bool) -> Program {
+/// All stages after [`crate::build()`]. `replaces` says for each result which input it stands for afterwards, and may be written over;
+/// results behind its end stand for none.
+pub fn finish(forward: crate::Graph, fused: bool, replaces: &[Option<usize>]) -> Program {
     let graph = crate::simplify(&crate::differentiate(&forward));
-    Program { forward, ..plan(&crate::fuse(&graph, fused)) }
+    Program { forward, ..plan_over(crate::fuse::grouped(&graph, fused, replaces.iter().any(Option::is_some)), replaces) }
 }
 
 /// Places the buffers.
 pub fn plan(kernels: &Kernels) -> Program {
+    plan_over(kernels.clone(), &[])
+}
+
+fn plan_over(kernels: Kernels, replaces: &[Option<usize>]) -> Program {
+    let order = late::late(&kernels);
+    let kernels = kernels.ordered(&order);
+    let InPlace { over, order, first: end } = InPlace::new(&kernels, replaces);
+    let kernels = kernels.ordered(&order);
     let graph = &kernels.graph;
     let elements = |id: NodeId| graph.shape(id).iter().product::<usize>();
-    let lives = lives(kernels);
+    let own = |id: NodeId| graph.outputs.iter().position(|(_, output)| *output == id).filter(|number| over[*number].is_some());
+    let lives = lives(&kernels);
     let mut arena = Arena::default();
     let mut ends: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
     let mut buffers: Vec<Buffer> = Vec::with_capacity(lives.len());
-    for (first, node, last) in lives {
+    for (first, node, last) in lives.into_iter().filter(|(_, node, _)| own(*node).is_none()) {
         while let Some(over) = ends.first_entry().filter(|entry| *entry.key() < first) {
             over.remove().into_iter().for_each(|(at, size)| arena.give(at, size));
         }
@@ -99,15 +117,24 @@ pub fn plan(kernels: &Kernels) -> Program {
     let at: HashMap<NodeId, usize> = buffers.iter().map(|buffer| (buffer.node, buffer.at)).collect();
     let place = |id: NodeId| match graph.node(id).op.form() {
         Form::Input(number) => Place::Input(number),
-        _ => Place::Arena(at.get(&id).copied().unwrap_or(0)),
+        _ => own(id).map_or_else(|| Place::Arena(at.get(&id).copied().unwrap_or(0)), Place::Result),
+    };
+    // Where a kernel at the end reads an input that it writes over.
+    let place_at = |number: usize, id: NodeId| match place(id) {
+        Place::Input(input) if number >= end => {
+            over.iter().position(|over| *over == Some(input)).map_or(Place::Input(input), Place::Result)
+        }
+        place => place,
     };
     Program {
         inputs: inputs(graph),
-        kernels: kernels.list.iter().map(|kernel| kernel.placed(place)).collect(),
+        kernels: kernels.list.iter().enumerate().map(|(number, kernel)| kernel.placed(|id| place_at(number, id))).collect(),
         arena: arena.end,
         nodes: kernels.nodes.clone(),
         buffers,
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), place(*id), graph.shape(*id).to_vec())).collect(),
+        over: over.clone(),
+        last: end,
         graph: graph.clone(),
         forward: graph.clone(),
     }

@@ -130,6 +130,7 @@ fn place_name(place: Place) -> String {
     match place {
         Place::Input(number) => format!("input {number}"),
         Place::Arena(at) => format!("@{at}"),
+        Place::Result(number) => format!("result {number}"),
     }
 }
 

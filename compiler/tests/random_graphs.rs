@@ -24,7 +24,7 @@ fn written(program: &Program) -> Vec<Vec<(usize, usize)>> {
     };
     let arena = |(place, size): (Place, usize)| match place {
         Place::Arena(at) => Some((at, size)),
-        Place::Input(_) => None,
+        Place::Input(_) | Place::Result(_) => None,
     };
     program.kernels.iter().map(|kernel| list(kernel).into_iter().filter_map(arena).collect()).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::Program;
 use crate::graph::Shape;
-use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Over, Whole};
+use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Over, Place, Whole};
 use crate::ops::Form;
 
 /// What a run of a program costs.
@@ -19,7 +19,7 @@ pub struct Cost {
     pub arena: u64,
     /// Bytes of the inputs, in f32.
     pub inputs: u64,
-    /// Bytes of the outputs, in f32.
+    /// Bytes of the outputs that are not written over inputs, in f32.
     pub outputs: u64,
 }
 
@@ -40,8 +40,13 @@ impl Program {
             kernels: self.kernels.len(),
             arena: 4 * self.arena as u64,
             inputs: 4 * self.inputs.iter().map(|(_, shape)| elements(shape)).sum::<u64>(),
-            outputs: 4 * self.outputs.iter().map(|(.., shape)| elements(shape)).sum::<u64>(),
+            outputs: 4 * self.outputs_apart().map(|(.., shape)| elements(shape)).sum::<u64>(),
         }
+    }
+
+    /// The outputs that are not written over inputs.
+    fn outputs_apart(&self) -> impl Iterator<Item = &(String, Place, Shape)> {
+        self.outputs.iter().filter(|(_, place, _)| !matches!(place, Place::Result(_)))
     }
 
     /// The work of each kernel.

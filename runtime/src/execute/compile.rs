@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use segc_compiler::{Graph, Program, Request};
+use segc_compiler::plan::finish;
+use segc_compiler::{Graph, Leaf, Program, Request};
 use segc_lang::fault::Fault;
 use segc_lang::spec::{Spec, TermId};
 use sha2::{Digest, Sha256};
@@ -36,21 +37,41 @@ impl Compiler {
 
     /// A program of named terms. Errors: what no executor runs, with its place.
     pub fn compile(&mut self, spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Arc<dyn Executable>, RunError> {
+        self.compiled(spec, roots, request, false)
+    }
+
+    /// A program whose results replace tensors of training; they are written over them where the device can ([`Program::over`]), unless
+    /// programs are searched. Errors: what no executor runs, with its place.
+    pub fn compile_over(&mut self, spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Arc<dyn Executable>, RunError> {
+        let over = self.device.writes_over() && !self.searched;
+        self.compiled(spec, roots, request, over)
+    }
+
+    fn compiled(
+        &mut self,
+        spec: &Spec,
+        roots: &[(String, TermId)],
+        request: &Request,
+        over: bool,
+    ) -> Result<Arc<dyn Executable>, RunError> {
         let forward = segc_compiler::build(spec, roots, request).map_err(refused)?;
-        let key = key(&forward);
+        let key = key(&forward, over);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let ready: Arc<dyn Executable> = match (self.searched, &self.profiler) {
-            (false, None) => self.device.prepare(segc_compiler::plan::finish(forward, self.fused))?.into(),
-            (false, Some(profiler)) => {
-                let inner = self.device.prepare(segc_compiler::plan::finish(forward, self.fused))?;
-                let (name, span) = roots.first().map_or(("nothing", None), |(name, id)| (name.as_str(), Some(spec.terms.get(*id).span)));
-                Arc::new(Profiled::new(inner, profiler, name, span))
-            }
-            (true, _) => {
-                let fused = self.device.prepare(segc_compiler::plan::finish(forward.clone(), self.fused))?;
-                Arc::new(Searched { fused, single: self.device.prepare(segc_compiler::plan::finish(forward, false))? })
+        let replaces = if over { replaced(spec, &forward) } else { Vec::new() };
+        let ready: Arc<dyn Executable> = if self.searched {
+            let fused = self.device.prepare(finish(forward.clone(), self.fused, &[]))?;
+            Arc::new(Searched { fused, single: self.device.prepare(finish(forward, false, &[]))? })
+        } else {
+            let inner = self.device.prepare(finish(forward, self.fused, &replaces))?;
+            match &self.profiler {
+                None => inner.into(),
+                Some(profiler) => {
+                    let (name, span) =
+                        roots.first().map_or(("nothing", None), |(name, id)| (name.as_str(), Some(spec.terms.get(*id).span)));
+                    Arc::new(Profiled::new(inner, profiler, name, span))
+                }
             }
         };
         self.known.insert(key, ready.clone());
@@ -68,8 +89,20 @@ fn refused(fault: Fault) -> RunError {
     RunError::Spec(Box::new(fault))
 }
 
+/// For each result the input whose tensor it replaces: `weight.PATH`, `average.PATH` and `next.PATH` stand for tensors that are read too.
+fn replaced(spec: &Spec, graph: &Graph) -> Vec<Option<usize>> {
+    let name = |leaf: &Leaf| match leaf {
+        Leaf::Weight(number) => Some(format!("weight.{}", spec.weights[*number].path)),
+        Leaf::Averaged(number) => Some(format!("average.{}", spec.weights[*number].path)),
+        Leaf::Buffer(number) => Some(format!("next.{}", spec.buffers[*number].path)),
+        _ => None,
+    };
+    let read: HashMap<String, usize> = graph.leaves.iter().enumerate().filter_map(|(at, leaf)| Some((name(leaf)?, at))).collect();
+    graph.outputs.iter().map(|(name, _)| read.get(name).copied()).collect()
+}
+
 /// What tells graphs apart: all but the places in the source.
-fn key(graph: &Graph) -> Vec<u8> {
+fn key(graph: &Graph, over: bool) -> Vec<u8> {
     let mut hash = Sha256::new();
     let mut text = String::new();
     for id in graph.ids() {
@@ -78,7 +111,7 @@ fn key(graph: &Graph) -> Vec<u8> {
         let _ = write!(text, "{:?} {:?};", graph.node(id).op, graph.operands(id));
         hash.update(&text);
     }
-    hash.update(format!("{:?} {:?}", graph.leaves, graph.outputs));
+    hash.update(format!("{:?} {:?} {over}", graph.leaves, graph.outputs));
     hash.finalize().to_vec()
 }
 

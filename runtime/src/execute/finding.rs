@@ -91,3 +91,30 @@ impl Statistics {
         self.nan + self.infinite == 0
     }
 }
+
+/// Whether no number is NaN or infinite.
+pub(crate) fn finite(values: &[f32]) -> bool {
+    // A sum of squares may overflow where no element is infinite; a sum of zeros times the elements may not.
+    let mut lanes = [0.0f32; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f32 = chunks.remainder().iter().map(|x| x * 0.0).sum();
+    chunks.for_each(|chunk| lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x * 0.0));
+    lanes.iter().sum::<f32>() + rest == 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_that_is_none_is_seen_anywhere() {
+        for at in 0..19 {
+            for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = vec![3e38; 19];
+                assert!(finite(&values));
+                values[at] = wrong;
+                assert!(!finite(&values), "{at}");
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod reference;
 use std::time::Duration;
 
 use segc_compiler::Program;
+use segc_compiler::kernel::Place;
 
 use crate::outcome::RunError;
 pub use ceiling::{Ceiling, ceiling};
@@ -19,6 +20,7 @@ pub use compile::Compiler;
 pub use cpu::Cpu;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;
+pub(crate) use finding::finite;
 pub use finding::{Finding, Statistics};
 pub use profile::{KernelProfile, Profiler, ProgramProfile};
 pub use reference::Reference;
@@ -27,6 +29,10 @@ pub use reference::Reference;
 pub trait Device: Send + Sync {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
+    /// Whether it runs programs that write results over inputs ([`Program::over`]).
+    fn writes_over(&self) -> bool {
+        false
+    }
     /// Makes a program ready to run. Errors: an algorithm of the host that does not exist, an op that the device cannot run.
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError>;
 }
@@ -43,7 +49,8 @@ pub trait Executable: Send + Sync {
     fn scratch(&self) -> Scratch {
         Scratch { room: Room::new(self.needs()), ..Scratch::without_room(self.program()) }
     }
-    /// Runs on inputs in the order of [`Program::inputs`] and leaves the results in the scratch's outputs.
+    /// Runs on inputs in the order of [`Program::inputs`] and leaves the results in the scratch's outputs. A result that is written over
+    /// an input ([`Program::over`]) holds that input's values before; the input itself is then not read.
     /// Errors: an algorithm of the host that fails.
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String>;
     /// Runs like [`Executable::run`] and says how long each kernel took. Errors: an algorithm of the host that fails.
@@ -112,8 +119,10 @@ impl Room {
 /// What one thread needs to run a program.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    /// The results of the last run, in the order of [`Program::outputs`].
+    /// The results of the last run, in the order of [`Program::outputs`]; those over inputs are empty but for the time of a run.
     pub outputs: Vec<Vec<f32>>,
+    /// Whether results over inputs were left as they were, since what they are made of is not finite.
+    pub held: bool,
     /// The rest.
     pub room: Room,
 }
@@ -163,7 +172,8 @@ impl std::ops::DerefMut for Lines {
 impl Scratch {
     /// Results only; room is to come from elsewhere.
     pub fn without_room(program: &Program) -> Scratch {
-        let outputs = program.outputs.iter().map(|(_, _, shape)| vec![0.0; shape.iter().product()]).collect();
+        let size = |(place, shape): (Place, &[usize])| if matches!(place, Place::Result(_)) { 0 } else { shape.iter().product() };
+        let outputs = program.outputs.iter().map(|(_, place, shape)| vec![0.0; size((*place, shape))]).collect();
         Scratch { outputs, ..Scratch::default() }
     }
 }

@@ -9,7 +9,7 @@ use segc_lang::spec::{Average, Spec, TermId, Unit, Update};
 use super::clock::Time;
 use super::state::{Kind, State, belongs};
 use crate::data::Batch;
-use crate::execute::{Compiler, Executable, Needs, Room, Scratch};
+use crate::execute::{Compiler, Executable, Needs, Room, Scratch, finite};
 use crate::outcome::RunError;
 
 /// The batches of a turn by data item.
@@ -85,7 +85,7 @@ impl Task {
 
     /// Its program. Errors: what no executor runs, with its place.
     pub fn compiled(&self, spec: &Spec, compiler: &mut Compiler) -> Result<Arc<dyn Executable>, RunError> {
-        compiler.compile(spec, &self.roots, &self.request)
+        compiler.compile_over(spec, &self.roots, &self.request)
     }
 }
 
@@ -129,34 +129,53 @@ impl TrainProgram {
     /// Runs it in a room and puts its results into the state; gives the loss, where it has one. Where a result is not finite the state
     /// stays as it was, and the place in the spec that made it so is searched.
     pub fn run(&mut self, state: &mut State, around: &Around, room: &mut Room, watch: &Watch) -> Result<Option<f32>, RunError> {
-        let inputs = self.inputs.iter().map(|source| source.bound(state, around)).collect::<Option<Vec<_>>>();
-        let inputs =
-            inputs.ok_or_else(|| RunError::Usage(format!("{}: a field of the data is missing; are `labels` given?", (watch.at)())))?;
+        self.lend(state);
         std::mem::swap(&mut self.scratch.room, room);
-        let ran = crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, watch.look, watch.at);
+        let inputs = bound(&self.inputs, state, around, watch.at);
+        let ran =
+            inputs.and_then(|inputs| crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, watch.look, watch.at));
         std::mem::swap(&mut self.scratch.room, room);
+        self.lend(state);
         ran?;
-        if !self.scratch.outputs.iter().all(|output| finite(output)) {
-            return Err(self.search(&inputs, watch));
+        if self.scratch.held || !self.results(state).all(finite) {
+            return Err(self.search(&bound(&self.inputs, state, around, watch.at)?, state, watch));
         }
         let mut loss = None;
-        for (output, target) in self.scratch.outputs.iter_mut().zip(&self.targets) {
+        for ((output, target), over) in self.scratch.outputs.iter_mut().zip(&self.targets).zip(&self.ready.program().over) {
             match target {
-                Some(number) => state.swap(*number, output),
+                Some(number) if over.is_none() => state.swap(*number, output),
+                Some(_) => {}
                 None => loss = output.first().copied(),
             }
         }
         Ok(loss)
     }
 
+    /// Exchanges tensors that results are written over for those results.
+    fn lend(&mut self, state: &mut State) {
+        let over = &self.ready.program().over;
+        for ((output, target), _) in self.scratch.outputs.iter_mut().zip(&self.targets).zip(over).filter(|(_, over)| over.is_some()) {
+            target.iter().for_each(|number| state.swap(*number, output));
+        }
+    }
+
+    /// All results of the last run, those over inputs where they belong.
+    fn results<'a>(&'a self, state: &'a State) -> impl Iterator<Item = &'a [f32]> {
+        let all = self.scratch.outputs.iter().zip(&self.targets).zip(&self.ready.program().over);
+        all.map(|((output, target), over)| match target {
+            Some(number) if over.is_some() => state.values(*number),
+            _ => output,
+        })
+    }
+
     /// Runs op by op to find what made numbers that are not finite.
-    fn search(&self, inputs: &[&[f32]], watch: &Watch) -> RunError {
+    fn search(&self, inputs: &[&[f32]], state: &State, watch: &Watch) -> RunError {
         let single = match watch.compiler.single(watch.spec, &self.task.roots, &self.task.request) {
             Ok(single) => single,
             Err(error) => return error,
         };
         let mut scratch = single.scratch();
-        let outputs = self.ready.program().outputs.iter().zip(&self.scratch.outputs);
+        let outputs = self.ready.program().outputs.iter().zip(self.results(state));
         let wrong = outputs.filter(|(_, values)| !finite(values)).map(|((name, ..), _)| name.as_str()).next().unwrap_or("loss");
         match crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, watch.at) {
             Err(error) => error,
@@ -165,13 +184,10 @@ impl TrainProgram {
     }
 }
 
-fn finite(values: &[f32]) -> bool {
-    // A sum of squares may overflow where no element is infinite; a sum of zeros times the elements may not.
-    let mut lanes = [0.0f32; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f32 = chunks.remainder().iter().map(|x| x * 0.0).sum();
-    chunks.for_each(|chunk| lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x * 0.0));
-    lanes.iter().sum::<f32>() + rest == 0.0
+/// The inputs. Errors: the data lacks a field.
+fn bound<'a>(inputs: &'a [Source], state: &'a State, around: &Around<'a>, at: &dyn Fn() -> String) -> Result<Vec<&'a [f32]>, RunError> {
+    let inputs = inputs.iter().map(|source| source.bound(state, around)).collect::<Option<Vec<_>>>();
+    inputs.ok_or_else(|| RunError::Usage(format!("{}: a field of the data is missing; are `labels` given?", at())))
 }
 
 fn source(leaf: &Leaf, spec: &Spec, live: &dyn Fn(&str) -> bool, state: &State) -> Result<Source, RunError> {
@@ -213,22 +229,5 @@ impl Source {
             Source::Places => around.places,
             Source::Elapsed(unit) => around.time.elapsed(*unit),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_number_that_is_none_is_seen_anywhere() {
-        for at in 0..19 {
-            for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                let mut values = vec![3e38; 19];
-                assert!(finite(&values));
-                values[at] = wrong;
-                assert!(!finite(&values), "{at}");
-            }
-        }
     }
 }

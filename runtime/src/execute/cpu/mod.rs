@@ -17,6 +17,7 @@ use segc_compiler::kernel::{Kernel, Place};
 use segc_compiler::ops::Form;
 use segc_compiler::plan::Buffer;
 
+use super::finding::finite;
 use super::{Device, Executable, Finding, Needs, Room, Scratch, Statistics};
 use crate::outcome::RunError;
 use alone::{Alone, Hands, Memory};
@@ -61,6 +62,10 @@ impl Device for Cpu {
         "cpu"
     }
 
+    fn writes_over(&self) -> bool {
+        true
+    }
+
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         let arch = pulp::Arch::new();
         let ready = |kernel: &Kernel| match kernel {
@@ -100,27 +105,23 @@ impl Executable for Prepared {
     }
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
-        for number in 0..self.kernels.len() {
-            self.kernel(number, inputs, scratch);
-        }
-        self.leave(inputs, scratch);
+        self.all(inputs, scratch, |_, run| run());
         Ok(())
     }
 
     fn timed(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Vec<Duration>, String> {
-        let one = |number| {
+        let mut times = vec![Duration::ZERO; self.kernels.len()];
+        self.all(inputs, scratch, |number, run| {
             let start = Instant::now();
-            self.kernel(number, inputs, scratch);
-            start.elapsed()
-        };
-        let times = (0..self.kernels.len()).map(one).collect();
-        self.leave(inputs, scratch);
+            run();
+            times[number] = start.elapsed();
+        });
         Ok(times)
     }
 
     fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
         for number in 0..self.kernels.len() {
-            self.kernel(number, inputs, scratch);
+            self.kernel(number, inputs, &mut [], &mut scratch.room);
             if let Some(finding) = self.look(number, inputs, &scratch.room.arena) {
                 return Ok(Some(finding));
             }
@@ -131,14 +132,42 @@ impl Executable for Prepared {
 }
 
 impl Prepared {
-    fn kernel(&self, number: usize, inputs: &[&[f32]], scratch: &mut Scratch) {
-        if self.poison {
-            self.forget(number, scratch);
+    /// Every kernel, each through `one`. Those that write results over inputs run only if all that is made by then is finite.
+    fn all(&self, inputs: &[&[f32]], scratch: &mut Scratch, mut one: impl FnMut(usize, &mut dyn FnMut())) {
+        let Scratch { outputs, room, held } = scratch;
+        let mut old = inputs.to_vec();
+        for (output, input) in outputs.iter().zip(&self.program.over) {
+            if let Some(input) = input {
+                old[*input] = output;
+            }
         }
-        let Room { arena, common, own, scalars } = &mut scratch.room;
+        for number in 0..self.program.last {
+            one(number, &mut || self.kernel(number, &old, &mut [], room));
+        }
+        *held = !self.finite_so_far(&room.arena);
+        if !*held {
+            for number in self.program.last..self.kernels.len() {
+                one(number, &mut || self.kernel(number, inputs, outputs, room));
+            }
+        }
+        self.leave(inputs, scratch);
+    }
+
+    /// Whether everything that results over inputs are made of is finite.
+    fn finite_so_far(&self, arena: &[f32]) -> bool {
+        let last = self.program.last;
+        let read = |buffer: &&Buffer| last < self.kernels.len() && buffer.lives(last);
+        self.program.buffers.iter().filter(read).all(|buffer| finite(&arena[buffer.at..][..buffer.elements]))
+    }
+
+    fn kernel(&self, number: usize, inputs: &[&[f32]], results: &mut [Vec<f32>], room: &mut Room) {
+        if self.poison {
+            self.forget(number, room);
+        }
+        let Room { arena, common, own, scalars } = room;
         let mut hands = Hands { team: &self.team, arch: self.arch, common, own };
         match &self.kernels[number] {
-            Ready::Loop(body) => tile::run(body, inputs, arena, scalars, &mut hands),
+            Ready::Loop(body) => tile::run(body, inputs, arena, results, scalars, &mut hands),
             Ready::Alone(alone) => alone.run(inputs, arena, &mut hands),
         }
     }
@@ -148,6 +177,7 @@ impl Prepared {
             let from = match place {
                 Place::Input(number) => inputs[*number],
                 Place::Arena(at) => &scratch.room.arena[*at..],
+                Place::Result(_) => continue,
             };
             let elements = output.len();
             output.copy_from_slice(&from[..elements]);
@@ -155,16 +185,16 @@ impl Prepared {
     }
 
     /// Makes everything NaN that no kernel from here on may read.
-    fn forget(&self, kernel: usize, scratch: &mut Scratch) {
+    fn forget(&self, kernel: usize, room: &mut Room) {
         let mut live: Vec<_> = self.program.buffers.iter().filter(|buffer| buffer.lives(kernel)).collect();
         live.sort_unstable_by_key(|buffer| buffer.at);
         let mut from = 0;
         for buffer in live {
-            scratch.room.arena[from..buffer.at].fill(f32::NAN);
+            room.arena[from..buffer.at].fill(f32::NAN);
             from = buffer.at + buffer.elements;
         }
-        scratch.room.arena[from..].fill(f32::NAN);
-        let Room { common, own, .. } = &mut scratch.room;
+        room.arena[from..].fill(f32::NAN);
+        let Room { common, own, .. } = room;
         own.iter_mut().chain([common]).for_each(|memory| memory.fill(f32::NAN));
     }
 
@@ -181,6 +211,8 @@ impl Prepared {
         places.dedup();
         let read = |place: Place| match place {
             Place::Arena(at) => self.program.buffers.iter().find(|buffer| buffer.lives(kernel) && buffer.at == at).map(statistics),
+            // Looking is for programs that write over nothing.
+            Place::Result(_) => None,
             Place::Input(number) => {
                 let node = graph.ids().find(|id| graph.node(*id).op.form() == Form::Input(number))?;
                 Some(Statistics::new(graph, node, inputs[number]))

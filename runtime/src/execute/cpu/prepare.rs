@@ -26,6 +26,8 @@ pub(super) enum Source {
     Row(usize),
     /// One of the accesses whose tiles are read where they are.
     There(usize),
+    /// What is to be written over, by number of the effect.
+    Own(usize),
     /// A scalar.
     Scalar(usize),
 }
@@ -200,7 +202,7 @@ impl TileLoop {
 fn arena(place: Place) -> usize {
     match place {
         Place::Arena(at) => at,
-        Place::Input(_) => 0,
+        Place::Input(_) | Place::Result(_) => 0,
     }
 }
 
@@ -256,6 +258,7 @@ impl Assigned {
         for (time, instruction) in body.body.iter().enumerate() {
             let source = match instruction {
                 Instruction::Splat(scalar) => Source::Scalar(*scalar),
+                Instruction::Load(access) if matches!(access.place, Place::Result(_)) => Source::Own(effect_on(body, access.place)),
                 Instruction::Load(access) if whole(access) => {
                     made.there.push(access.clone());
                     Source::There(made.there.len() - 1)
@@ -270,7 +273,7 @@ impl Assigned {
                 match made.sources[value] {
                     Source::Slot(slot) => made.slots.free.push(slot),
                     Source::Row(slot) => made.row_slots.free.push(slot),
-                    Source::There(_) | Source::Scalar(_) => {}
+                    Source::There(_) | Source::Own(_) | Source::Scalar(_) => {}
                 }
             }
         }
@@ -323,13 +326,19 @@ impl Assigned {
     fn each(&mut self, source: Source) -> Source {
         match source {
             Source::Slot(_) | Source::There(_) => source,
-            Source::Row(_) | Source::Scalar(_) => {
+            Source::Row(_) | Source::Own(_) | Source::Scalar(_) => {
                 let slot = self.slots.take();
                 self.steps.push(Step { to: To::Slot(slot), what: What::One(Function::Copy, source) });
                 Source::Slot(slot)
             }
         }
     }
+}
+
+/// The number of the effect that writes a place.
+fn effect_on(body: &Loop, place: Place) -> usize {
+    let on = |effect: &Effect| matches!(effect, Effect::Store(_, access) if access.place == place);
+    body.effects.iter().position(on).unwrap_or(0)
 }
 
 /// When each value is used last.

@@ -35,18 +35,20 @@ struct Share<'a> {
 /// What lies between the buffers that a loop writes, with its place in the arena.
 type Between<'a> = (usize, &'a [f32]);
 
-/// Runs a loop; `hands.own` holds the tiles.
-pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], scalars: &mut [f32], hands: &mut Hands) {
+/// Runs a loop; `hands.own` holds the tiles, `results` those that lie over inputs.
+pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], results: &mut [Vec<f32>], scalars: &mut [f32], hands: &mut Hands) {
     for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
         *slot = match scalar {
             Scalar::Number(value) => *value as f32,
             Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
         };
     }
-    let (to, reads) = split(body, arena);
+    let (mut to, reads) = split(body, arena);
+    over(body, results, &mut to);
     let buffer = |access: &Access| match access.place {
         Place::Input(number) => inputs[number],
         Place::Arena(at) => reads.iter().rev().find(|(start, _)| *start <= at).map_or(&[][..], |(start, part)| &part[at - start..]),
+        Place::Result(_) => &[],
     };
     let source = |step: &Step| match &step.what {
         What::Load(access) | What::LoadStencil(access, _) => buffer(access),
@@ -74,7 +76,7 @@ fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<
     let range = |leave: &Leave| match leave {
         Leave::Store(_, access) => match access.place {
             Place::Arena(at) => (at + access.outer.first().unwrap_or(&0), body.outer * body.rows * body.columns),
-            Place::Input(_) => (0, 0),
+            Place::Input(_) | Place::Result(_) => (0, 0),
         },
         Leave::Reduce { arena, over, .. } => match over {
             Over::All => (*arena, 0),
@@ -94,6 +96,22 @@ fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<
     }
     reads.push((start, &*rest));
     (to, reads)
+}
+
+/// The results that a loop writes over inputs, as its effects.
+fn over<'a>(body: &TileLoop, results: &'a mut [Vec<f32>], to: &mut [&'a mut [f32]]) {
+    let place = |leave: &Leave| match leave {
+        Leave::Store(_, access) => access.place,
+        Leave::Reduce { arena, .. } => Place::Arena(*arena),
+    };
+    if !body.leaves.iter().any(|leave| matches!(place(leave), Place::Result(_))) {
+        return;
+    }
+    for (number, result) in results.iter_mut().enumerate() {
+        if let Some(effect) = body.leaves.iter().position(|leave| place(leave) == Place::Result(number)) {
+            to[effect] = result;
+        }
+    }
 }
 
 /// One share for a thread alone, else as many as shapes say.
@@ -144,6 +162,7 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
             let (row, column) = (number / across % down * body.height, number % across * body.width);
             let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
             let at = Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() };
+            let from = body.before(number) - first;
             for (step, source) in body.steps.iter().zip(sources) {
                 let (mut slots, mut lines) = (Slots::new(tiles, at.slot), Slots::new(rows, body.height));
                 let result = match step.to {
@@ -151,11 +170,11 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
                     To::Row(slot) => &mut lines.open(slot)[..at.height],
                 };
                 let by_row = matches!(step.to, To::Row(_));
-                let values = Values { tile: &at, by_row, slots, lines, scalars, accesses: &body.there, buffers: there };
+                let own = (&share.to[..], from);
+                let values = Values { tile: &at, by_row, slots, lines, scalars, accesses: &body.there, buffers: there, own };
                 at.step(&step.what, result, &values, source, padded, body.rows);
             }
             let ends = [number % (down * across) == down * across - 1, number % across == across - 1];
-            let from = body.before(number) - first;
             for ((leave, sum), to) in body.leaves.iter().zip(&mut share.sums).zip(&mut share.to) {
                 let value = match leave {
                     Leave::Store(value, _) | Leave::Reduce { value, .. } => at.whole(*value, tiles, &body.there, there),
@@ -177,6 +196,7 @@ fn buffer<'a>(place: Place, inputs: &[&'a [f32]], arena: &'a [f32]) -> &'a [f32]
     match place {
         Place::Input(number) => inputs[number],
         Place::Arena(at) => &arena[at..],
+        Place::Result(_) => &[],
     }
 }
 
@@ -208,7 +228,7 @@ impl Tile {
             Source::Slot(slot) => &tiles[self.range(slot)],
             Source::There(number) => self.there(&accesses[number], buffers[number]),
             // What effects need is never kept otherwise.
-            Source::Row(_) | Source::Scalar(_) => &[],
+            Source::Row(_) | Source::Own(_) | Source::Scalar(_) => &[],
         }
     }
 
@@ -348,6 +368,8 @@ struct Values<'a> {
     scalars: &'a [f32],
     accesses: &'a [Access],
     buffers: &'a [&'a [f32]],
+    /// What effects write, and how many elements of the share lie before the tile.
+    own: (&'a [&'a mut [f32]], usize),
 }
 
 /// An operand.
@@ -365,6 +387,7 @@ impl Values<'_> {
         match source {
             Source::Scalar(scalar) => View::Same(self.scalars[scalar]),
             Source::There(number) => View::Each(self.tile.there(&self.accesses[number], self.buffers[number])),
+            Source::Own(effect) => View::Each(&self.own.0[effect][self.own.1..][..self.tile.elements()]),
             Source::Slot(slot) => View::Each(self.slots.get(slot, self.tile.elements())),
             Source::Row(slot) => match self.lines.get(slot, self.tile.height) {
                 rows if self.by_row => View::Each(rows),

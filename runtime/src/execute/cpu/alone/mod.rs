@@ -82,7 +82,7 @@ impl Alone {
         let elements = |shape: &[usize]| shape.iter().product::<usize>();
         let at = match whole.result.0 {
             Place::Arena(at) => at,
-            Place::Input(_) => return Err(format!("{} writes to an input", whole.op.name())),
+            Place::Input(_) | Place::Result(_) => return Err(format!("{} writes to an input", whole.op.name())),
         };
         Ok(Alone {
             room: room(whole, arch)?,
@@ -104,6 +104,8 @@ impl Alone {
             .iter()
             .map(|&(place, size)| match place {
                 Place::Input(number) => &inputs[number][..size],
+                // Only loops run where results lie over inputs.
+                Place::Result(_) => &[],
                 // The plan lays no operand over a result.
                 Place::Arena(from) if from < at => &before[from..from + size],
                 Place::Arena(from) => &after[from - at - self.result.1..][..size],
