@@ -75,6 +75,9 @@ pub struct Slide {
     pub input_dilation: [usize; 2],
     /// Parts of the channels that do not see each other: `w` is `[o, c / groups, rows, columns]`.
     pub groups: usize,
+    /// Whether `w` is that of the convolution whose adjoint this is: `[c, o, rows, columns]`, its taps read backwards. There is one group
+    /// then.
+    pub turned: bool,
 }
 
 /// The windows of a pooling over the last two axes; pads are top, bottom, left, right.

@@ -98,7 +98,7 @@ fn bilinear() {
 
 #[test]
 fn convolution() {
-    let slide = Slide { stride: [2, 2], pad: [1; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1 };
+    let slide = Slide { stride: [2, 2], pad: [1; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1, turned: false };
     let operands = [wave(&[1, 2, 5, 5], 0.1, 0.7), wave(&[3, 2, 3, 3], 0.3, 0.9)];
     let y = made(&operands, |graph, nodes| graph.add(Arc::new(Conv2d(slide)), nodes));
     let channel = [-0.764124, -1.349318, -2.675262, -3.498214, -2.648437, -3.175627, -2.628291, -1.174860, -0.397239];

@@ -158,7 +158,7 @@ fn reductions() {
 
 #[test]
 fn convolutions() {
-    let plain = Slide { stride: [1, 1], pad: [0; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1 };
+    let plain = Slide { stride: [1, 1], pad: [0; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1, turned: false };
     let same = Slide { pad: [1; 4], ..plain };
     let cases = [
         ([2, 20, 30, 29], [17, 20, 3, 3], same),
@@ -182,6 +182,12 @@ fn convolutions() {
         ([2, 28, 11, 13], [20, 28, 3, 3], Slide { pad: [0, 3, -1, 2], ..plain }),
         ([2, 18, 12, 14], [39, 18, 3, 3], Slide { pad: [2, 2, 2, 2], ..plain }),
         ([4, 300, 4, 4], [600, 300, 3, 3], same),
+        // Turned weights: minimal filtering, sweeps, products.
+        ([3, 17, 16, 16], [17, 100, 3, 3], Slide { turned: true, ..same }),
+        ([2, 20, 30, 29], [20, 7, 3, 3], Slide { turned: true, ..same }),
+        ([2, 10, 16, 16], [10, 16, 3, 4], Slide { input_dilation: [2, 2], pad: [1, 2, 1, 2], turned: true, ..plain }),
+        ([9, 20, 4, 4], [20, 3, 3, 3], Slide { turned: true, ..same }),
+        ([9, 20, 1, 1], [20, 9, 4, 4], Slide { pad: [3; 4], turned: true, ..plain }),
         // More than is laid out at a time.
         ([5, 512, 33, 31], [2, 512, 1, 1], plain),
         ([7, 150, 40, 40], [2, 150, 40, 40], same),
@@ -211,9 +217,10 @@ fn random_convolutions() {
         let taps = if roll(0, 2) == 0 { sizes } else { [roll(1, 5), roll(1, 5)] };
         let pad = [0; 4].map(|_| roll(0, 6) as isize - 2);
         let [stride, dilation, input_dilation] = [0; 3].map(|_| [roll(1, 3), roll(1, 3)].map(|by| if by == 3 { 1 } else { by }));
-        let slide = Slide { stride, pad, dilation, input_dilation, groups };
+        let slide = Slide { stride, pad, dilation, input_dilation, groups, turned: groups == 1 && roll(0, 1) == 0 };
         let (n, c, o) = (roll(1, 5), roll(1, 9), roll(1, 14));
-        let (x, w) = (vec![n, groups * c, sizes[0], sizes[1]], vec![groups * o, c, taps[0], taps[1]]);
+        let channels = if slide.turned { [c, o] } else { [groups * o, c] };
+        let (x, w) = (vec![n, groups * c, sizes[0], sizes[1]], vec![channels[0], channels[1], taps[0], taps[1]]);
         if Conv2d(slide).shape(&[&x, &w]).is_ok_and(|to| to.iter().product::<usize>() < 20_000) {
             cases.push((Arc::new(Conv2d(slide)), vec![x, w]));
         }

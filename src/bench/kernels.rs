@@ -45,7 +45,7 @@ pub fn convolutions(threads: usize) -> Result<Measured, String> {
         let x = input(&mut graph, &[batch, from, side, side]);
         let w = input(&mut graph, &[to, from, kernel, kernel]);
         let pad = ((kernel - 1) / 2) as isize;
-        let slide = Slide { stride: [stride; 2], pad: [pad; 4], dilation: [1; 2], input_dilation: [1; 2], groups: 1 };
+        let slide = Slide { stride: [stride; 2], pad: [pad; 4], dilation: [1; 2], input_dilation: [1; 2], groups: 1, turned: false };
         let y = graph.add(Arc::new(ops::Conv2d(slide)), &[x, w]);
         let shape = graph.shape(y).to_vec();
         let g = input(&mut graph, &shape);

@@ -118,5 +118,6 @@ fn slide(sliding: &Sliding, times: usize) -> Slide {
         dilation: sliding.dilation,
         input_dilation: sliding.input_dilation,
         groups: sliding.groups * times,
+        turned: false,
     }
 }

@@ -15,17 +15,25 @@ pub struct Conv2d(pub Slide);
 /// `[n, c, h, w]` of the rows and columns `size`. It is a convolution with the reversed weight in which strides and the dilation of
 /// the input change places.
 pub fn adjoint(graph: &mut Graph, slide: Slide, y: NodeId, w: NodeId, size: [usize; 2]) -> NodeId {
-    let [from, taps] = [y, w].map(|x| [2, 3].map(|axis| graph.shape(x)[axis] as isize));
-    let mut pad = [0; 4];
-    for axis in 0..2 {
-        let [stride, apart, dilation] = [slide.stride, slide.input_dilation, slide.dilation].map(|pair| pair[axis] as isize);
-        pad[2 * axis] = dilation * (taps[axis] - 1) - slide.pad[2 * axis];
-        pad[2 * axis + 1] = (size[axis] as isize - 1) * apart - (from[axis] - 1) * stride + slide.pad[2 * axis];
+    let [from, taps] = [y, w].map(|x| [2, 3].map(|axis| graph.shape(x)[axis]));
+    let back = backwards(slide, from, taps, size);
+    if slide.groups == 1 {
+        return graph.add(Arc::new(Conv2d(Slide { turned: !slide.turned, ..back })), &[y, w]);
     }
     let turned = exchanged(graph, w, slide.groups);
     let turned = reversed(graph, turned);
-    let slide = Slide { stride: slide.input_dilation, input_dilation: slide.stride, pad, ..slide };
-    graph.add(Arc::new(Conv2d(slide)), &[y, turned])
+    graph.add(Arc::new(Conv2d(back)), &[y, turned])
+}
+
+/// How the adjoint of a convolution slides, from places `from` of the result back to `size` places.
+fn backwards(slide: Slide, from: [usize; 2], taps: [usize; 2], size: [usize; 2]) -> Slide {
+    let mut pad = [0; 4];
+    for axis in 0..2 {
+        let [stride, apart, dilation] = [slide.stride, slide.input_dilation, slide.dilation].map(|pair| pair[axis] as isize);
+        pad[2 * axis] = dilation * (taps[axis] as isize - 1) - slide.pad[2 * axis];
+        pad[2 * axis + 1] = (size[axis] as isize - 1) * apart - (from[axis] as isize - 1) * stride + slide.pad[2 * axis];
+    }
+    Slide { stride: slide.input_dilation, input_dilation: slide.stride, pad, ..slide }
 }
 
 /// `[g o, c, ..]` to `[g c, o, ..]`.
@@ -100,6 +108,12 @@ impl Op for Conv2d {
             return Err("a convolution takes [n, c, h, w] and [o, c / groups, kh, kw]".into());
         };
         let groups = self.0.groups;
+        if self.0.turned {
+            if c != o || groups != 1 {
+                return Err(format!("{c} channels by a turned weight of {o}, {groups} groups"));
+            }
+            return Ok(vec![n, part, self.windows(0, height, rows)?, self.windows(1, width, columns)?]);
+        }
         if groups == 0 || c != part * groups || o % groups != 0 {
             return Err(format!("{c} channels and {o} results do not divide into {groups} groups of {part} channels"));
         }
@@ -110,7 +124,16 @@ impl Op for Conv2d {
         let [x, w] = [at.operands[0], at.operands[1]];
         let [_, _, height, width] = four(at.graph.shape(x));
         let of_x = at.wanted[0].then(|| adjoint(at.graph, self.0, at.upstream, w, [height, width]));
-        let of_w = at.wanted[1].then(|| weight(at.graph, self.0, x, w, at.upstream));
+        let of_w = at.wanted[1].then(|| {
+            if !self.0.turned {
+                return weight(at.graph, self.0, x, w, at.upstream);
+            }
+            // The same weight of the convolution whose adjoint this is, with picture and result exchanged.
+            let [_, _, down, across] = four(at.graph.shape(at.upstream));
+            let [_, _, rows, columns] = four(at.graph.shape(w));
+            let plain = Slide { turned: false, ..backwards(self.0, [down, across], [rows, columns], [height, width]) };
+            weight(at.graph, plain, at.upstream, w, x)
+        });
         vec![of_x, of_w]
     }
 
@@ -125,7 +148,8 @@ impl Op for Conv2d {
     fn reference(&self, operands: &[&Tensor], shape: &[usize]) -> Tensor {
         let [x, w] = operands else { return Tensor::new(shape.to_vec(), Vec::new()) };
         let slide = &self.0;
-        let [_, part, rows, columns] = four(&w.shape);
+        let [_, _, rows, columns] = four(&w.shape);
+        let part = if slide.turned { w.shape[0] } else { w.shape[1] };
         let source = |axis: usize, place: usize, tap: usize| {
             let at = (slide.stride[axis] * place + slide.dilation[axis] * tap).checked_add_signed(-slide.pad[2 * axis])?;
             let apart = slide.input_dilation[axis];
@@ -137,7 +161,11 @@ impl Op for Conv2d {
             for (row, down) in (0..rows).filter_map(|tap| Some((tap, source(0, index[2], tap)?))) {
                 for (column, right) in (0..columns).filter_map(|tap| Some((tap, source(1, index[3], tap)?))) {
                     for channel in 0..part {
-                        total += x.at(&[index[0], first + channel, down, right]) * w.at(&[index[1], channel, row, column]);
+                        let tap = match slide.turned {
+                            true => w.at(&[channel, index[1], rows - 1 - row, columns - 1 - column]),
+                            false => w.at(&[index[1], channel, row, column]),
+                        };
+                        total += x.at(&[index[0], first + channel, down, right]) * tap;
                     }
                 }
             }
@@ -151,7 +179,7 @@ impl Room for Conv2d {
     const MANUAL: &'static str = "`conv2d(x, w)`: cross-correlation with strides, pads, dilations and groups";
 
     fn samples() -> Vec<Sample> {
-        let plain = Slide { stride: [1, 1], pad: [0; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1 };
+        let plain = Slide { stride: [1, 1], pad: [0; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1, turned: false };
         let cases = [
             ([2, 3, 5, 4], [4, 3, 3, 3], Slide { pad: [1; 4], ..plain }),
             ([1, 2, 1, 1], [3, 2, 1, 1], plain),
@@ -161,6 +189,8 @@ impl Room for Conv2d {
             ([1, 2, 6, 7], [2, 2, 3, 3], Slide { pad: [-1, 2, 1, -2], ..plain }),
             ([1, 2, 3, 4], [2, 2, 4, 3], Slide { input_dilation: [2, 3], pad: [1, 3, 2, -1], stride: [1, 2], ..plain }),
             ([2, 2, 8, 8], [2, 1, 2, 2], Slide { stride: [3, 3], groups: 2, ..plain }),
+            ([2, 3, 5, 4], [3, 4, 3, 3], Slide { pad: [1; 4], turned: true, ..plain }),
+            ([2, 2, 3, 4], [2, 3, 4, 3], Slide { input_dilation: [2, 3], pad: [1, 3, 2, -1], stride: [1, 2], turned: true, ..plain }),
         ];
         let sample = |(x, w, slide): ([usize; 4], [usize; 4], Slide)| Sample {
             op: Arc::new(Conv2d(slide)),

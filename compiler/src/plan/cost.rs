@@ -76,7 +76,10 @@ fn of_whole(whole: &Whole) -> (u64, u64) {
             2 * result * inner.iter().map(|(_, size)| *size as u64).product::<u64>()
         }
         // Taps that meet zeros between the pixels do not count, those that meet the pad do.
-        Form::Conv(slide) => 2 * result * elements(&shape(1)[1..]) / elements(&slide.input_dilation),
+        Form::Conv(slide) => {
+            let per_result = elements(shape(1)) / shape(1)[usize::from(slide.turned)].max(1) as u64;
+            2 * result * per_result / elements(&slide.input_dilation)
+        }
         Form::MaxPool { window, .. } => result * elements(&window.size),
         Form::Resample(axis, rows) => {
             let entries = rows.iter().filter(|row| !matches!(row[..], [(_, 1.0)])).map(|row| row.len() as u64).sum::<u64>();

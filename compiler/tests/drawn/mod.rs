@@ -118,7 +118,7 @@ fn alone(graph: &mut Graph, a: NodeId, b: NodeId, dice: &mut Dice) -> NodeId {
             let x = reshaped(graph, a, &[pictures, 1, shape[rank - 2], shape[rank - 1]]);
             let total = graph.sum(b, &(0..rank).collect::<Vec<_>>());
             let w = graph.expand(total, &[1, 1, 3, 3], &[]);
-            let slide = Slide { stride: [1, 1], pad: [1; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1 };
+            let slide = Slide { stride: [1, 1], pad: [1; 4], dilation: [1, 1], input_dilation: [1, 1], groups: 1, turned: false };
             let y = graph.add(Arc::new(Conv2d(slide)), &[x, w]);
             reshaped(graph, y, &shape)
         }

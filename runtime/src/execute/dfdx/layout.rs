@@ -159,6 +159,12 @@ pub(super) fn columns(x: &[usize], kernel: &[usize], shape: &[usize], slide: &Sl
     indices(&[slide.groups, kernel[1], kernel[2], kernel[3], shape[0], shape[2], shape[3]]).map(place).collect()
 }
 
+/// The weight `[o, c, rows, columns]` of a convolution as `[c and taps, o]`, read from `[c, o, rows, columns]` with its taps backwards.
+pub(super) fn turned(w: &[usize; 4]) -> Vec<usize> {
+    let (results, taps) = (w[0], w[2] * w[3]);
+    indices(&[w[1], taps, results]).map(|i| (i[0] * results + i[2]) * taps + taps - 1 - i[1]).collect()
+}
+
 /// Whole number of a run-time index below `size`; what lies outside goes to the nearest end.
 fn whole(index: f64, size: usize) -> usize {
     (index.max(0.0) as usize).min(size.saturating_sub(1))

@@ -175,10 +175,16 @@ fn convolved(
 ) -> Result<Step, String> {
     let [x, w] = operands else { return Err("a convolution has two operands".into()) };
     let (g, o, spots) = (slide.groups, shape[1] / slide.groups.max(1), shape[2] * shape[3]);
+    // As if the weight was not turned.
+    let w = &if slide.turned { [w[1], w[0], w[2], w[3]] } else { [w[0], w[1], w[2], w[3]] };
     let taps: usize = w[1..].iter().product();
+    let weights = match slide.turned {
+        true => layout::turned(w),
+        false => layout::stepped(&[g, taps, o], &[o * taps, 1, taps], 0),
+    };
     Ok(Step::Product {
         left: index(layout::columns(x, w, shape, slide))?,
-        right: index(layout::stepped(&[g, taps, o], &[o * taps, 1, taps], 0))?,
+        right: index(weights)?,
         sizes: [g, taps, shape[0] * spots, o],
         result: index(layout::stepped(&[shape[0], g, o, spots], &[spots * o, shape[0] * spots * o, 1, o], 0))?,
     })

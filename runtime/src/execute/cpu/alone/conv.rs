@@ -122,8 +122,10 @@ pub(super) struct Conv {
 impl Conv {
     /// The way that suits the sizes.
     pub fn room(slide: &Slide, x: &[usize], w: &[usize], to: &[usize], arch: pulp::Arch) -> Box<dyn Room> {
+        // As if the weight was not turned.
+        let w = &if slide.turned { [w[1], w[0], w[2], w[3]] } else { [w[0], w[1], w[2], w[3]] };
         let frame = Frame::new(slide, x, w, to);
-        if let Some(room) = Dots::new(slide, x, w, to) {
+        if let Some(room) = Dots::new(slide, x, w, to).filter(|_| !slide.turned) {
             return Box::new(room);
         }
         if let Some(room) = Winograd::new(slide, x, w, to, arch) {
@@ -132,16 +134,12 @@ impl Conv {
         if let Some(room) = Sweep::new(slide, x, w, to, arch).filter(|_| frame.groups == 1 || frame.results > FEW) {
             return Box::new(room);
         }
-        if frame.results <= FEW {
+        if frame.results <= FEW && !slide.turned {
             return Box::new(Direct { frame });
         }
         let depth = frame.channels * frame.taps[0] * frame.taps[1];
         let sizes = Sizes { batches: frame.groups, rows: frame.results, columns: frame.samples * frame.places(), depth };
-        let weights = Places {
-            batches: (0..frame.groups).map(|group| group * frame.results * depth).collect(),
-            lines: (0..frame.results).map(|line| line * depth).collect(),
-            depths: (0..depth).collect(),
-        };
+        let weights = weights(slide, frame.results, frame.channels, frame.taps[0] * frame.taps[1]);
         let across = (0..frame.made[1]).map(|column| turned(&frame.sources[1], column)).collect();
         let lookup = if frame.made[1] < NARROW && frame.taps[1] <= frame.made[1] { frame.lookup() } else { Vec::new() };
         Box::new(Conv { frame, sizes, weights, across, lookup, arch })
@@ -182,6 +180,17 @@ impl Conv {
         }
         items
     }
+}
+
+/// Where the weights of the groups lie: lines are results of a group, depths its channels and taps.
+pub(super) fn weights(slide: &Slide, results: usize, channels: usize, taps: usize) -> Places {
+    let depth = channels * taps;
+    let batches = (0..slide.groups).map(|group| group * results * depth).collect();
+    if slide.turned {
+        let depths = (0..depth).map(|depth| depth / taps * results * taps + taps - 1 - depth % taps).collect();
+        return Places { batches, lines: (0..results).map(|line| line * taps).collect(), depths };
+    }
+    Places { batches, lines: (0..results).map(|line| line * depth).collect(), depths: (0..depth).collect() }
 }
 
 /// For one column of the result what each tap reads.

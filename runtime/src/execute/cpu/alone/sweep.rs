@@ -7,8 +7,8 @@ use pulp::Simd;
 use segc_compiler::kernel::Slide;
 
 use super::gemm::{self, DEPTH, Places, Sizes, Strided, Tiled};
-use super::planes::{Axis, Layout, ROUND};
-use super::{Hands, Memory, Room};
+use super::planes::{Axis, Layout, ROUND, Reach};
+use super::{Hands, Memory, Room, conv};
 
 /// Places of an item with the gaps between them, unless a row has more.
 const RUN: usize = 512;
@@ -66,10 +66,11 @@ impl Sweep {
         let together = (ROUND / (x[1] * one.channel()).max(1)).clamp(1, x[0].max(1));
         let layout = Layout::new(axes, together);
         let (channels, results) = (w[1], w[0] / slide.groups);
+        let weights = conv::weights(slide, results, channels, w[2] * w[3]);
         let mut phases: Vec<Phase> = Vec::new();
         for number in (0..layout.axes[0].every).flat_map(|a| (0..layout.axes[1].every).map(move |b| [a, b])) {
             let packed = phases.last().map_or(0, |last| last.packed + last.sizes.common(arch));
-            phases.push(Phase::new(&layout, number, slide.groups, channels, results, [w[2], w[3]], packed));
+            phases.push(Phase::new(&layout, number, &weights, [w[2], w[3]], packed));
         }
         let cut = Cut::new(&layout, together, gemm::tile(arch).1);
         let picture = x[2] * x[3];
@@ -119,21 +120,19 @@ impl Sweep {
 }
 
 impl Phase {
-    fn new(layout: &Layout, number: [usize; 2], groups: usize, channels: usize, results: usize, taps: [usize; 2], packed: usize) -> Phase {
+    /// `weights` has all depths, of which the phase has some.
+    fn new(layout: &Layout, number: [usize; 2], weights: &Places, taps: [usize; 2], packed: usize) -> Phase {
         let [rows, columns] = [0, 1].map(|axis: usize| &layout.axes[axis].phases[number[axis]]);
-        let whole = channels * taps[0] * taps[1];
+        let channels = weights.depths.len() / (taps[0] * taps[1]).max(1);
         let reaches = || {
             (0..channels)
                 .flat_map(move |channel| rows.iter().flat_map(move |down| columns.iter().map(move |right| (channel, *down, *right))))
         };
-        let depths = reaches().map(|(channel, down, right)| (channel * taps[0] + down.tap) * taps[1] + right.tap).collect();
+        let depth = |(channel, down, right): (usize, Reach, Reach)| weights.depths[(channel * taps[0] + down.tap) * taps[1] + right.tap];
+        let depths = reaches().map(depth).collect();
         let reads: Vec<usize> = reaches().map(|(channel, down, right)| channel * layout.channel() + layout.read(down, right)).collect();
-        let weights = Places {
-            batches: (0..groups).map(|group| group * results * whole).collect(),
-            lines: (0..results).map(|line| line * whole).collect(),
-            depths,
-        };
-        let sizes = Sizes { batches: groups, rows: results, columns: 0, depth: reads.len() };
+        let sizes = Sizes { batches: weights.batches.len(), rows: weights.lines.len(), columns: 0, depth: reads.len() };
+        let weights = Places { depths, ..weights.clone() };
         Phase { number, weights, sizes, reads, packed }
     }
 }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use pulp::Simd;
 use segc_compiler::kernel::Slide;
 
-use super::gemm::{self, DEPTH, Tiled};
-use super::{Hands, Memory, Room};
+use super::gemm::{self, DEPTH, Places, Tiled};
+use super::{Hands, Memory, Room, conv};
 
 /// Windows that are transformed side by side.
 const LANES: usize = 16;
@@ -37,6 +37,7 @@ pub(super) struct Winograd {
     /// Windows down and across.
     windows: [usize; 2],
     cut: Cut,
+    weights: Places,
     arch: pulp::Arch,
 }
 
@@ -78,6 +79,7 @@ impl Winograd {
             made: [to[2], to[3]],
             pad: [slide.pad[0], slide.pad[2]],
             windows,
+            weights: conv::weights(slide, w[0], w[1], 9),
             cut: Cut::new(x[0], windows, x[1], w[0], gemm::tile(arch)),
             arch,
         })
@@ -175,16 +177,16 @@ impl pulp::WithSimd for Pack<'_> {
 impl Tiled for Pack<'_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize, const V: usize, const W: usize>(self, _: S) {
-        let Winograd { channels, results, .. } = *self.room;
+        let Winograd { channels, results, ref weights, .. } = *self.room;
         let first = self.number * M;
         let height = M.min(results - first);
         let to = self.to.as_chunks_mut::<M>().0;
         for channel in 0..channels {
             let mut taps = [[0.0; M]; 9];
             for line in 0..height {
-                let from = &self.weights[((first + line) * channels + channel) * 9..][..9];
-                for (to, x) in taps.iter_mut().zip(from) {
-                    to[line] = *x;
+                let from = &self.weights[weights.lines[first + line]..];
+                for (to, depth) in taps.iter_mut().zip(&weights.depths[9 * channel..]) {
+                    to[line] = from[*depth];
                 }
             }
             // Rows, then columns: G g G^T.
