@@ -99,7 +99,10 @@ fn plan_over(kernels: Kernels, replaces: &[Option<usize>]) -> Program {
     let kernels = kernels.ordered(&order);
     let graph = &kernels.graph;
     let elements = |id: NodeId| graph.shape(id).iter().product::<usize>();
-    let own = |id: NodeId| graph.outputs.iter().position(|(_, output)| *output == id).filter(|number| over[*number].is_some());
+    let results = graph.outputs.iter().zip(&over).enumerate().filter(|(_, (_, over))| over.is_some());
+    let results: HashMap<NodeId, usize> = results.map(|(number, ((_, id), _))| (*id, number)).collect();
+    let written: HashMap<usize, usize> = over.iter().enumerate().filter_map(|(number, over)| Some(((*over)?, number))).collect();
+    let own = |id: NodeId| results.get(&id).copied();
     let lives = lives(&kernels);
     let mut arena = Arena::default();
     let mut ends: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
@@ -121,9 +124,7 @@ fn plan_over(kernels: Kernels, replaces: &[Option<usize>]) -> Program {
     };
     // Where a kernel at the end reads an input that it writes over.
     let place_at = |number: usize, id: NodeId| match place(id) {
-        Place::Input(input) if number >= end => {
-            over.iter().position(|over| *over == Some(input)).map_or(Place::Input(input), Place::Result)
-        }
+        Place::Input(input) if number >= end => written.get(&input).copied().map_or(Place::Input(input), Place::Result),
         place => place,
     };
     Program {

@@ -24,10 +24,10 @@ impl InPlace {
         let mut over = candidates(kernels, replaces);
         let writers = |over: &[Option<(usize, usize)>]| over.iter().flatten().map(|(_, writer)| *writer).collect::<HashSet<_>>();
         let last = writers(&over);
-        let readers = readers(kernels);
+        let (readers, inputs) = (readers(kernels), inputs(kernels));
         for candidate in &mut over {
             let others = candidate.iter().flat_map(|(input, writer)| {
-                let own = input_node(kernels, *input).and_then(|id| readers.get(&id));
+                let own = inputs.get(input).and_then(|id| readers.get(id));
                 own.into_iter().flatten().filter(move |reader| *reader != writer)
             });
             if others.into_iter().any(|reader| last.contains(reader)) {
@@ -45,7 +45,9 @@ impl InPlace {
 /// For each result the input that it may lie over and the kernel that writes it.
 fn candidates(kernels: &Kernels, replaces: &[Option<usize>]) -> Vec<Option<(usize, usize)>> {
     let outputs = &kernels.graph.outputs;
-    let readers = readers(kernels);
+    let (readers, inputs) = (readers(kernels), inputs(kernels));
+    let mut times: HashMap<NodeId, usize> = HashMap::new();
+    outputs.iter().for_each(|(_, id)| *times.entry(*id).or_default() += 1);
     let mut writers: HashMap<NodeId, usize> = HashMap::new();
     for (number, kernel) in kernels.list.iter().enumerate() {
         writers.extend(kernel.writes().into_iter().map(|id| (id, number)));
@@ -55,16 +57,20 @@ fn candidates(kernels: &Kernels, replaces: &[Option<usize>]) -> Vec<Option<(usiz
     };
     let candidate = |(number, (_, id)): (usize, &(String, NodeId))| {
         let (input, writer) = (replaces.get(number).copied().flatten()?, *writers.get(id)?);
-        let (Kernel::Loop(body), node) = (&kernels.list[writer], input_node(kernels, input)?) else { return None };
-        let once = outputs.iter().filter(|(_, other)| other == id).count() == 1;
-        (once && kernels.graph.shape(node) == kernels.graph.shape(*id) && at_end(body) && reads_as_it_writes(body, node, *id))
+        let (Kernel::Loop(body), node) = (&kernels.list[writer], *inputs.get(&input)?) else { return None };
+        (times[id] == 1 && kernels.graph.shape(node) == kernels.graph.shape(*id) && at_end(body) && reads_as_it_writes(body, node, *id))
             .then_some((input, writer))
     };
     outputs.iter().enumerate().map(candidate).collect()
 }
 
-fn input_node(kernels: &Kernels, input: usize) -> Option<NodeId> {
-    kernels.graph.ids().find(|id| kernels.graph.node(*id).op.form() == Form::Input(input))
+/// The nodes of the inputs, by number.
+fn inputs(kernels: &Kernels) -> HashMap<usize, NodeId> {
+    let number = |id: NodeId| match kernels.graph.node(id).op.form() {
+        Form::Input(number) => Some((number, id)),
+        _ => None,
+    };
+    kernels.graph.ids().filter_map(number).collect()
 }
 
 fn readers(kernels: &Kernels) -> HashMap<NodeId, Vec<usize>> {
