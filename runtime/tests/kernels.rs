@@ -8,7 +8,8 @@ use segc_compiler::kernel::{Chance, Slide, Window};
 use segc_compiler::ops::{
     Concat, Conv2d, Dot, Embed, Gather, Input, Log, Max, MaxPool, MaxPoolPlace, Op, Permute, Random, Resample, Scatter, Shift, Slice, Sum,
 };
-use segc_compiler::{Graph, fuse, plan};
+use segc_compiler::plan::{self, plan};
+use segc_compiler::{Graph, fuse};
 use segc_runtime::execute::{Cpu, Device, Reference};
 
 type Case = (Arc<dyn Op>, Vec<Vec<usize>>);
@@ -362,5 +363,42 @@ fn loops_of_every_shape() {
         assert_eq!(ours, run(&Cpu::default(), false), "{shape:?}: fused and unfused differ in bits");
         assert_eq!(ours, run(&Cpu::new(3).expect("threads"), true), "{shape:?}: threads differ in bits");
         assert_eq!(ours, run(&Cpu::default().poisoned(), true), "{shape:?}: it reads what no kernel has left");
+    }
+}
+
+/// A step down a slope: the new value is written over the old one, and a slope that is none leaves it as it was.
+#[test]
+fn results_are_written_over_inputs_unless_what_they_are_made_of_is_not_finite() {
+    let mut graph = Graph::default();
+    let [w, x] = [0, 1].map(|number| {
+        graph.leaves.push(Leaf::Field(number, String::new()));
+        graph.add(Arc::new(Input { number, shape: vec![5, 400] }), &[])
+    });
+    let log = graph.add(Arc::new(Log), &[x]);
+    let slope = graph.add(Arc::new(Sum { over: vec![0] }), &[log]);
+    let slope = graph.expand(slope, &[5, 400], &[1]);
+    let new = graph.minus(w, slope);
+    graph.outputs = vec![("w".into(), new)];
+    let program = plan::finish(graph, true, &[Some(0)]);
+    assert_eq!((program.over.as_slice(), program.kernels.len() - program.last), ([Some(0)].as_slice(), 1));
+    let old = elements(&[5, 400], 1);
+    let good: Vec<f32> = elements(&[5, 400], 2).iter().map(|x| x.abs() + 0.5).collect();
+    let bad: Vec<f32> = good.iter().map(|x| x - 1.0).collect();
+    for device in [Cpu::default(), Cpu::new(2).expect("two threads"), Cpu::default().poisoned()] {
+        let ready = device.prepare(program.clone()).expect("prepared");
+        let step = |x: &[f32]| {
+            let mut scratch = ready.scratch();
+            assert!(scratch.outputs[0].is_empty());
+            scratch.outputs[0].clone_from(&old);
+            ready.run(&[&[], x], &mut scratch).expect("run");
+            (scratch.outputs.swap_remove(0), scratch.held)
+        };
+        let (made, held) = step(&good);
+        assert!(!held);
+        for (at, made) in made.iter().enumerate() {
+            let slope: f32 = (0..5).map(|row| good[row * 400 + at % 400].ln()).sum();
+            assert!((made - (old[at] - slope)).abs() < 1e-5, "{at}");
+        }
+        assert_eq!(step(&bad), (old.clone(), true));
     }
 }

@@ -126,8 +126,9 @@ impl TrainProgram {
         self.ready.needs()
     }
 
-    /// Runs it in a room and puts its results into the state; gives the loss, where it has one. Where a result is not finite the state
-    /// stays as it was, and the place in the spec that made it so is searched.
+    /// Runs it in a room and puts its results into the state; gives the loss, where it has one. Where a loss or a gradient is not finite
+    /// the state stays as it was, and the place in the spec that made it so is searched. What becomes infinite only while new values are
+    /// written over the old ones is refused as well, but those are lost then.
     pub fn run(&mut self, state: &mut State, around: &Around, room: &mut Room, watch: &Watch) -> Result<Option<f32>, RunError> {
         self.lend(state);
         std::mem::swap(&mut self.scratch.room, room);
@@ -138,7 +139,12 @@ impl TrainProgram {
         self.lend(state);
         ran?;
         if self.scratch.held || !self.results(state).all(finite) {
-            return Err(self.search(&bound(&self.inputs, state, around, watch.at)?, state, watch));
+            let written = !self.scratch.held && self.ready.program().over.iter().any(Option::is_some);
+            let error = match written {
+                true => self.spoiled(state, watch),
+                false => self.search(&bound(&self.inputs, state, around, watch.at)?, state, watch),
+            };
+            return Err(error);
         }
         let mut loss = None;
         for ((output, target), over) in self.scratch.outputs.iter_mut().zip(&self.targets).zip(&self.ready.program().over) {
@@ -175,12 +181,24 @@ impl TrainProgram {
             Err(error) => return error,
         };
         let mut scratch = single.scratch();
-        let outputs = self.ready.program().outputs.iter().zip(self.results(state));
-        let wrong = outputs.filter(|(_, values)| !finite(values)).map(|((name, ..), _)| name.as_str()).next().unwrap_or("loss");
         match crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, watch.at) {
             Err(error) => error,
-            Ok(()) => RunError::Numeric(format!("`{wrong}` is not finite: {}", (watch.at)())),
+            Ok(()) => RunError::Numeric(format!("`{}` is not finite: {}", self.wrong(state).unwrap_or("a gradient"), (watch.at)())),
         }
+    }
+
+    /// What is said where new values that are not finite lie over the old ones, so that there is nothing to search with.
+    fn spoiled(&self, state: &State, watch: &Watch) -> RunError {
+        let (wrong, at) = (self.wrong(state).unwrap_or("loss"), (watch.at)());
+        RunError::Numeric(format!(
+            "`{wrong}` is not finite after its update: {at}; continue from the last checkpoint with --check-nan to see why"
+        ))
+    }
+
+    /// The first result that is not finite.
+    fn wrong(&self, state: &State) -> Option<&str> {
+        let outputs = self.ready.program().outputs.iter().zip(self.results(state));
+        outputs.filter(|(_, values)| !finite(values)).map(|((name, ..), _)| name.as_str()).next()
     }
 }
 
