@@ -119,6 +119,26 @@ fn unsafe_code_lives_in_named_rooms_and_says_why() {
     refuse(found);
 }
 
+/// The body of a closure that an iterator calls may end up in a function of its own, which is compiled without wide instructions; then
+/// every multiply-add is a call of the library.
+#[test]
+fn what_runs_under_wide_instructions_is_written_as_loops() {
+    let mut found = Vec::new();
+    for file in files().iter().filter(|file| file.path.starts_with("runtime/src/execute/cpu/")) {
+        let mut end: Option<String> = None;
+        for (at, line) in file.own_lines() {
+            if line.trim() == "#[inline(always)]" {
+                end = Some(line.replace("#[inline(always)]", "}"));
+            } else if end.as_deref() == Some(line) {
+                end = None;
+            } else if end.is_some() && [".for_each(", ".fold("].iter().any(|call| line.contains(call)) {
+                found.push(format!("{}:{at}: a closure under wide instructions: {}", file.path, line.trim()));
+            }
+        }
+    }
+    refuse(found);
+}
+
 #[test]
 fn dependencies_run_one_way() {
     // Each crate with the crates of ours that it may name.

@@ -130,9 +130,12 @@ fn joined(weights: &[f32], from: &[f32], to: &mut [f32]) {
         }
         return;
     }
-    let sum = |x: &[f32]| x.iter().zip(weights).fold(0.0, |sum: f32, (x, weight)| x.mul_add(*weight, sum));
     for (to, x) in to.iter_mut().zip(from.chunks(weights.len())) {
-        *to = sum(x);
+        let mut sum = 0.0;
+        for (x, weight) in x.iter().zip(weights) {
+            sum = x.mul_add(*weight, sum);
+        }
+        *to = sum;
     }
 }
 
@@ -158,7 +161,13 @@ impl Resample {
             for (number, to) in to.iter_mut().enumerate() {
                 *to = match self.row(number) {
                     [(place, 1.0)] => from[*place],
-                    row if row.len() <= SHORT => row.iter().fold(0.0, |sum, (place, weight)| from[*place].mul_add(*weight, sum)),
+                    row if row.len() <= SHORT => {
+                        let mut sum = 0.0;
+                        for (place, weight) in row {
+                            sum = from[*place].mul_add(*weight, sum);
+                        }
+                        sum
+                    }
                     row => row.iter().map(|(place, weight)| f64::from(*weight) * f64::from(from[*place])).sum::<f64>() as f32,
                 };
             }
