@@ -8,6 +8,7 @@ mod fault;
 mod items;
 pub mod lex;
 mod pieces;
+mod shares;
 mod statements;
 mod tree;
 mod turns;
@@ -18,7 +19,7 @@ mod tests;
 
 use crate::fault::Fault;
 use crate::source::{SourceId, Sources, Span};
-use crate::syntax::{File, Item, ItemKind};
+use crate::syntax::File;
 use lex::{Token, TokenKind};
 use tree::Tree;
 
@@ -51,19 +52,14 @@ pub fn parse(sources: &Sources, id: SourceId) -> (File, Vec<Fault>) {
     let body = opening(text, id, &tokens, &mut file);
     let (pieces, mut faults) = pieces::cut(text, id, &tokens[body..]);
     faults.extend(late_heads(id, &tokens[body..]));
-    let mut tree = Tree::new(text, id, &tokens, faults);
-    for piece in pieces {
-        let broken = piece.broken || tree.faults.len() >= MOST_FAULTS;
-        file.items.push(if broken { lost(&tree, piece) } else { tree.piece(piece) });
+    let tree = Tree::new(text, id, &tokens);
+    for (piece, (item, found)) in pieces.iter().zip(shares::items(&tree, &pieces)) {
+        let whole = faults.len() < MOST_FAULTS;
+        file.items.push(if whole { item } else { tree.lost_piece(*piece) });
+        faults.extend(found.into_iter().filter(|_| whole));
     }
-    let mut faults = tree.faults;
     faults.sort_by_key(|fault| fault.labels.first().map(|label| label.0.start));
     (file, faults)
-}
-
-/// An item that is not parsed.
-fn lost(tree: &Tree, piece: pieces::Piece) -> Item {
-    Item { docs: Vec::new(), span: tree.span_of(piece.start, piece.end), kind: ItemKind::Broken }
 }
 
 /// Reads the `//!` lines and the edition; gives the number of the first token behind them.

@@ -1,9 +1,11 @@
 //! Tests of the parser.
 
-use super::parse;
+use super::grammar::{Grammar, Rule};
+use super::{parse, words};
 use crate::fault::Fault;
 use crate::source::Sources;
 use crate::syntax::{File, ItemKind};
+use pest::Parser;
 
 fn parsed(text: &str) -> (Sources, File, Vec<Fault>) {
     let mut sources = Sources::default();
@@ -202,5 +204,27 @@ fn no_cut_of_a_spec_breaks_the_parser() {
     for end in (0..text.len()).step_by(7).filter(|&end| text.is_char_boundary(end)) {
         parsed(&text[..end]);
         parsed(&text[end..]);
+    }
+}
+
+#[test]
+fn the_grammar_knows_the_reserved_words() {
+    let name = |text: &str| Grammar::parse(Rule::ident, text).is_ok_and(|found| found.as_str() == text);
+    let words = words::ITEMS.iter().chain(&words::STATEMENTS).chain(&words::INNER).filter(|word| **word != "output");
+    for word in words {
+        assert!(!name(word), "{word}");
+        assert!(name(&format!("{word}s_")) && name(&format!("_{word}")) && name(&word[..1]), "{word}");
+    }
+}
+
+#[test]
+fn a_long_text_is_parsed_as_its_parts_are() {
+    let line = |k: usize| format!("let a{k} = {k} + b({k})\n");
+    let text: String = (0..400).map(line).collect();
+    let (sources, file, faults) = parsed(&text);
+    assert!(faults.is_empty() && file.items.len() == 400);
+    for (k, item) in file.items.iter().enumerate() {
+        assert_eq!(sources.slice(item.span), line(k).trim_end());
+        assert!(matches!(&item.kind, ItemKind::Let(own) if own.binder.name.text == format!("a{k}")));
     }
 }

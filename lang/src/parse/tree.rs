@@ -15,6 +15,7 @@ use pest::iterators::Pair;
 pub type Node<'a> = Pair<'a, Rule>;
 
 /// Builds the syntax tree of one source.
+#[derive(Clone)]
 pub struct Tree<'a> {
     /// The whole text.
     pub text: &'a str,
@@ -28,20 +29,28 @@ pub struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// A builder that adds to `faults`.
-    pub fn new(text: &'a str, source: SourceId, tokens: &[Token], faults: Vec<Fault>) -> Self {
+    /// A builder that has found no fault.
+    pub fn new(text: &'a str, source: SourceId, tokens: &[Token]) -> Self {
         let tokens = tokens.iter().filter(|t| !t.is_comment() || t.kind == super::TokenKind::Doc).copied().collect();
-        Tree { text, source, tokens, base: 0, faults }
+        Tree { text, source, tokens, base: 0, faults: Vec::new() }
+    }
+
+    /// The item of a piece that is not parsed.
+    pub fn lost_piece(&self, piece: Piece) -> Item {
+        Item { docs: Vec::new(), span: self.span_of(piece.start, piece.end), kind: ItemKind::Broken }
     }
 
     /// The item of a piece.
     pub fn piece(&mut self, piece: Piece) -> Item {
+        if piece.broken {
+            return self.lost_piece(piece);
+        }
         self.base = piece.start;
         let text: &'a str = &self.text[piece.start..piece.end];
         match Grammar::parse(Rule::only_item, text) {
             Ok(mut found) => match found.next().and_then(|only| children(only).next()) {
                 Some(item) => self.item(item),
-                None => Item { docs: Vec::new(), span: self.span_of(piece.start, piece.end), kind: ItemKind::Broken },
+                None => self.lost_piece(piece),
             },
             Err(_) => {
                 self.explain(Rule::only_item, piece.start, piece.end);

@@ -10,7 +10,7 @@ pub const ITEMS: [&str; 23] = [
 pub const STATEMENTS: [&str; 10] = ["weight", "state", "next", "part", "layer", "return", "update", "together", "ema", "every"];
 
 /// The other reserved words.
-const INNER: [&str; 12] = ["finally", "steps", "samples", "epochs", "if", "then", "else", "for", "in", "and", "or", "not"];
+pub const INNER: [&str; 12] = ["finally", "steps", "samples", "epochs", "if", "then", "else", "for", "in", "and", "or", "not"];
 
 /// Words that are names elsewhere but continue an item where they stand.
 const CONTINUING: [&str; 14] =
