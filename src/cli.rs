@@ -192,6 +192,12 @@ pub struct Bench {
     /// How many threads compute
     #[command(flatten)]
     pub threads: Threads,
+    /// Measure instead how the time of a training step grows with the batch and with the side of the images; the plot goes to this page
+    #[arg(long, value_name = "HTML", conflicts_with_all = ["workloads", "peer", "json"])]
+    pub scaling: Option<PathBuf>,
+    /// Params of the workload that is measured alone
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = name_and_value, hide = true)]
+    pub sets: Vec<(String, String)>,
     /// One measurement of one workload in this process, as JSON
     #[arg(long, value_name = "WORKLOAD", hide = true)]
     pub alone: Option<String>,

@@ -148,7 +148,8 @@ fn adam(graph: &mut Graph, [w, m, v, g]: [NodeId; 4]) -> Vec<(String, NodeId)> {
 
 /// The best of the runs that fit into [`PATIENCE`], at least three. `bytes`: the least traffic that the result needs.
 fn case(name: String, graph: Graph, threads: usize, bytes: Option<usize>) -> Result<Case, String> {
-    let program = plan::finish(graph, true, &[]);
+    let results = vec![None; graph.outputs.len()];
+    let program = plan::finish(graph, true, &results);
     let cost = program.cost();
     let ready = Cpu::new(threads)?.prepare(program).map_err(|error| error.to_string())?;
     let sizes = ready.program().inputs.iter().map(|(_, shape)| shape.iter().product::<usize>());

@@ -2,6 +2,8 @@
 
 mod kernels;
 mod peer;
+mod scaling;
+mod solving;
 mod table;
 mod workload;
 
@@ -68,6 +70,9 @@ pub fn bench(args: &Bench) -> Exit {
         return misused(&format!("there is no workload `{unknown}`; there are {}", names.join(", ")));
     }
     let threads = args.threads.count();
+    if let Some(page) = &args.scaling {
+        return scaling::measure(args, threads, page);
+    }
     let peer = match peer::interpreter(args.peer) {
         Ok(peer) => peer,
         Err(why) => {
@@ -100,7 +105,7 @@ fn measure(workload: &Workload, args: &Bench, threads: usize, peer: Option<&str>
     let mut row = Row::new(workload, ceiling);
     for _ in 0..args.repeats.get() {
         let steps = steps(workload, args);
-        row.ours.push(child(workload, steps.1, threads)?);
+        row.ours.push(child(workload, steps.1, threads, &[])?);
         if let Some(peer) = peer {
             row.eager.push(peer::run(peer, workload.name, steps, threads, false)?);
             if args.compiled {
@@ -117,10 +122,11 @@ fn steps(workload: &Workload, args: &Bench) -> (usize, usize) {
 }
 
 /// One measurement in a process of its own, so that its memory is its own.
-fn child(workload: &Workload, steps: usize, threads: usize) -> Result<Measured, String> {
+fn child(workload: &Workload, steps: usize, threads: usize, sets: &[(&str, usize)]) -> Result<Measured, String> {
     let program = std::env::current_exe().map_err(|cause| format!("this program is not found: {cause}"))?;
     let words = ["bench", "--alone", workload.name, "--steps", &steps.to_string(), "--threads", &threads.to_string()].map(String::from);
-    let output = Command::new(program).args(words).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let sets = sets.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]);
+    let output = Command::new(program).args(words).args(sets).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     answer(&output.map_err(|cause| format!("segc cannot be started: {cause}"))?.stdout)
 }
 
@@ -136,7 +142,7 @@ fn alone(args: &Bench, name: &str) -> Exit {
     let Some(workload) = WORKLOADS.iter().find(|workload| workload.name == name) else {
         return misused(&format!("there is no workload `{name}`"));
     };
-    match workload.measure(steps(workload, args), args.threads.count()) {
+    match workload.measure(steps(workload, args), args.threads.count(), &args.sets) {
         Ok(measured) => {
             console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
             Exit::Done

@@ -95,7 +95,7 @@ fn ratio(ours: &Measured, theirs: &Measured) -> f64 {
     (logs.sum::<f64>() / ours.cases.len() as f64).exp()
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => None,

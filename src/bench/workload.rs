@@ -9,7 +9,7 @@ use segc_lang::source::{LoadError, Loader};
 use segc_runtime::session::Options;
 use segc_runtime::train::{cost, timing};
 
-use super::{Measured, kernels};
+use super::{Measured, kernels, solving};
 use crate::compiled::Moments;
 use crate::console;
 
@@ -42,6 +42,8 @@ enum Kind {
         sets: &'static [(&'static str, &'static str)],
         phase: &'static str,
     },
+    /// Steps of a `solve` of IEM, for many images.
+    Solving { images: usize },
     /// Convolutions with both gradients.
     Convolutions,
     /// Chains of element-wise ops, norms.
@@ -54,6 +56,13 @@ const UNET: &str = include_str!("../../benches/unet.seg");
 
 /// All of them.
 pub const WORKLOADS: &[Workload] = &[
+    Workload {
+        name: "W1",
+        what: "IEM: one step of 32 masks; 128 px",
+        bound: Bound::Arithmetic,
+        steps: (2, 6),
+        kind: Kind::Solving { images: 32 },
+    },
     Workload {
         name: "W2",
         what: "PerturbGAN, default: critic, R1 every eighth step, generators, averages; 32 px, batch 16",
@@ -99,10 +108,14 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 impl Workload {
-    /// Measures it in this process. Errors in words.
-    pub fn measure(&self, steps: (usize, usize), threads: usize) -> Result<Measured, String> {
+    /// Measures it in this process, a training with other params. Errors in words.
+    pub fn measure(&self, steps: (usize, usize), threads: usize, other: &[(String, String)]) -> Result<Measured, String> {
         match &self.kind {
-            Kind::Training { name, text, variants, sets, phase } => training(name, text, variants, sets, phase, steps, threads),
+            Kind::Training { name, text, variants, sets, phase } => {
+                let sets = sets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).chain(other.iter().cloned());
+                training(name, text, variants, sets.collect(), phase, steps, threads)
+            }
+            Kind::Solving { images } => solving::steps(*images, steps, threads),
             Kind::Convolutions => kernels::convolutions(threads),
             Kind::Streams => kernels::streams(threads),
         }
@@ -110,7 +123,7 @@ impl Workload {
 }
 
 /// The specs that are measured read no other files.
-struct Alone;
+pub struct Alone;
 
 impl Loader for Alone {
     fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
@@ -122,18 +135,13 @@ fn training(
     name: &str,
     text: &str,
     variants: &[&str],
-    sets: &[(&str, &str)],
+    sets: Vec<(String, String)>,
     phase: &str,
     (warm, steps): (usize, usize),
     threads: usize,
 ) -> Result<Measured, String> {
     let begin = Instant::now();
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let overrides = Overrides {
-        variants: variants.iter().map(ToString::to_string).collect(),
-        sets: sets.iter().map(own).collect(),
-        ..Overrides::default()
-    };
+    let overrides = Overrides { variants: variants.iter().map(ToString::to_string).collect(), sets, ..Overrides::default() };
     let mut checked = compile(&format!("{name}.seg"), text, &Alone, &overrides);
     if let Some(fault) = checked.faults.iter().find(|fault| fault.severity == Severity::Error) {
         return Err(format!("{name}: {}", fault.message));

@@ -17,10 +17,10 @@ const RIM: f64 = 10.0;
 const COLOURS: usize = 6;
 
 /// A line of a chart.
-pub(super) struct Line {
+pub struct Line {
     /// What the legend calls it; empty where it stands alone.
     pub name: String,
-    /// Step and value.
+    /// Place along the axis, such as the step, and value.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -39,8 +39,8 @@ pub(super) fn charts(curves: &[Curve]) -> String {
     groups.iter().map(|(name, lines)| chart(name, lines)).collect()
 }
 
-/// One chart.
-pub(super) fn chart(name: &str, lines: &[Line]) -> String {
+/// One chart, as HTML in the style of [`super::page`]; places along the axis are counted from zero.
+pub fn chart(name: &str, lines: &[Line]) -> String {
     let finite = || lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).filter(|y| y.is_finite());
     let last = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(1.0, f64::max);
     if finite().next().is_none() {

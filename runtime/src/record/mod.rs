@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::data::place;
 use crate::outcome::{Done, Found, Outcome, PICTURES, RunError};
 use crate::train::log::Record;
+pub use chart::{Line, chart};
 use folder::{Care, failed};
 pub use identity::{Identity, Text};
 use journal::{Entry, Journal, MaskFile};

@@ -1,0 +1,112 @@
+//! Steps of IEM's `solve`: every image has a program run of its own, images are shared by threads as `segc run` does.
+
+use std::time::{Duration, Instant};
+
+use segc_compiler::{Leaf, Request};
+use segc_lang::compile;
+use segc_lang::params::Overrides;
+use segc_lang::spec::{Spec, TermId};
+use segc_runtime::execute::{Compiler, Cpu, Executable};
+
+use super::Measured;
+use super::workload::Alone;
+use crate::console;
+
+const IEM: &str = include_str!("../../specs/iem.seg");
+
+/// Side of the square that every mask begins as, in parts of the side: 78 of 128 pixels.
+const START: f64 = 78.0 / 128.0;
+
+/// Times steps of so many images. Errors in words.
+pub fn steps(images: usize, (warm, steps): (usize, usize), threads: usize) -> Result<Measured, String> {
+    let begin = Instant::now();
+    let overrides = Overrides { variants: vec!["paper".into()], ..Overrides::default() };
+    let spec = compile("iem.seg", IEM, &Alone, &overrides).spec.ok_or("specs/iem.seg means nothing")?;
+    let member = spec.solves.first().and_then(|solve| solve.members.first()).ok_or("specs/iem.seg solves nothing")?;
+    let roots: Vec<(String, TermId)> = member.states.iter().map(|state| (state.name.clone(), state.next)).collect();
+    let mut compiler = Compiler::new(Box::new(Cpu::new(1)?), true, false);
+    let ready = Instant::now();
+    let step = compiler.compile(&spec, &roots, &Request::default()).map_err(|error| error.to_string())?;
+    let compiled = ready.elapsed();
+    let mut all: Vec<Image> = (0..images).map(|number| Image::new(step.as_ref(), &spec, number)).collect();
+    let mut times = Vec::new();
+    let mut first = Duration::ZERO;
+    for number in 0..warm + steps {
+        let start = Instant::now();
+        round(step.as_ref(), &mut all, threads)?;
+        times.push(start.elapsed());
+        if number == 0 {
+            first = begin.elapsed();
+        }
+    }
+    let cost = step.program().cost();
+    let ms = |time: Duration| 1e3 * time.as_secs_f64();
+    Ok(Measured {
+        ms: ms(times[warm..].iter().sum()) / steps as f64,
+        first_ms: ms(first),
+        compile_ms: ms(compiled),
+        flop: (images as u64 * cost.flop) as f64,
+        bytes: (images as u64 * cost.bytes) as f64,
+        mb: console::peak_memory().map_or(0.0, |bytes| bytes as f64 / 1e6),
+        ..Measured::default()
+    })
+}
+
+/// An image with its mask: what the program reads, in the order of its inputs, and which of it each result replaces.
+struct Image {
+    inputs: Vec<Vec<f32>>,
+    states: Vec<Option<usize>>,
+}
+
+impl Image {
+    fn new(step: &dyn Executable, spec: &Spec, number: usize) -> Image {
+        let program = step.program();
+        let value = |(leaf, shape): &(Leaf, Vec<usize>)| match leaf {
+            Leaf::State(_) => square(shape),
+            _ => waves(shape, number),
+        };
+        let state = |(name, ..): &(String, _, _)| {
+            let number = spec.solves[0].members[0].states.iter().position(|state| state.name == *name);
+            program.inputs.iter().position(|(leaf, _)| matches!(leaf, Leaf::State(own) if Some(*own) == number))
+        };
+        Image { inputs: program.inputs.iter().map(value).collect(), states: program.outputs.iter().map(state).collect() }
+    }
+}
+
+/// A centred square.
+fn square(shape: &[usize]) -> Vec<f32> {
+    let [height, width] = shape else { return vec![0.0; shape.iter().product()] };
+    let inside = |at: usize, side: usize| ((at as f64 + 0.5) / side as f64 - 0.5).abs() < START / 2.0;
+    let pixels = (0..height * width).map(|at| inside(at / width, *height) && inside(at % width, *width));
+    pixels.map(f32::from).collect()
+}
+
+/// Smooth colours between -1 and 1, others for each image.
+fn waves(shape: &[usize], number: usize) -> Vec<f32> {
+    let row = shape.last().copied().unwrap_or(1);
+    let at = |place: usize| (place % row, place / row);
+    let colour =
+        |(x, y): (usize, usize)| ((x as f32 * 0.11 + number as f32).sin() + (y as f32 * 0.07 * (1 + number % 3) as f32).cos()) / 2.0;
+    (0..shape.iter().product()).map(|place| colour(at(place))).collect()
+}
+
+/// One step of all images.
+fn round(step: &dyn Executable, images: &mut [Image], threads: usize) -> Result<(), String> {
+    let share = images.len().div_ceil(threads).max(1);
+    let own = |images: &mut [Image]| -> Result<(), String> {
+        let mut scratch = step.scratch();
+        for image in images {
+            step.run(&image.inputs.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut scratch)?;
+            for (state, result) in image.states.iter().zip(&mut scratch.outputs) {
+                if let Some(state) = state {
+                    std::mem::swap(&mut image.inputs[*state], result);
+                }
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = images.chunks_mut(share).map(|images| scope.spawn(|| own(images))).collect();
+        running.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread of the measurement failed".to_owned())?)
+    })
+}
