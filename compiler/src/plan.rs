@@ -4,6 +4,7 @@ mod arena;
 mod cost;
 mod in_place;
 mod late;
+mod reuse;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,9 +16,10 @@ use crate::fuse::Kernels;
 use crate::graph::{NodeId, Shape};
 use crate::kernel::{Kernel, Place};
 use crate::ops::Form;
-use arena::Arena;
+use arena::Life;
 pub use cost::Cost;
 use in_place::InPlace;
+use reuse::Alive;
 
 /// Buffers begin at multiples of so many elements: a cache line.
 const ALIGN: usize = 16;
@@ -41,7 +43,7 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Name, place and sizes of the results.
     pub outputs: Vec<(String, Place, Shape)>,
-    /// For each result the input that it is written over. Kernels before [`Program::last`] find the old values where the input is to be;
+    /// For each result the input that it is written over; other results at [`Place::Result`] are written where their room is. Kernels before [`Program::last`] find the old values where the input is to be;
     /// those from there on write the new ones.
     pub over: Vec<Option<usize>>,
     /// The first of the kernels that write results over inputs; as many as there are kernels where none does.
@@ -75,13 +77,34 @@ impl Buffer {
     }
 }
 
+impl Program {
+    /// The kernel while which the most elements are alive, and what lives then, largest first.
+    pub fn fullest(&self) -> (usize, Vec<Buffer>) {
+        let alive = |kernel: usize| self.buffers.iter().filter(move |buffer| buffer.first <= kernel && buffer.last >= kernel);
+        let mut change = vec![0i64; self.kernels.len() + 1];
+        for buffer in &self.buffers {
+            change[buffer.first] += buffer.elements as i64;
+            change[buffer.last.min(self.kernels.len() - 1) + 1] -= buffer.elements as i64;
+        }
+        let mut sum = 0;
+        let sums = change.iter().enumerate().map(|(kernel, change)| {
+            sum += change;
+            (sum, std::cmp::Reverse(kernel))
+        });
+        let kernel = sums.max().map_or(0, |(_, kernel)| kernel.0);
+        let mut list: Vec<Buffer> = alive(kernel).copied().collect();
+        list.sort_by_key(|buffer| (std::cmp::Reverse(buffer.elements), buffer.at));
+        (kernel, list)
+    }
+}
+
 /// Compiles named terms of a spec: all stages after `elaborate`.
 pub fn compile(spec: &Spec, roots: &[(String, TermId)], request: &Request, fused: bool) -> Result<Program, Fault> {
     Ok(finish(crate::build(spec, roots, request)?, fused, &[]))
 }
 
-/// All stages after [`crate::build()`]. `replaces` says for each result which input it stands for afterwards, and may be written over;
-/// results behind its end stand for none.
+/// All stages after [`crate::build()`]. `replaces` says for each result which input it stands for afterwards, and may be written over, or
+/// that it has room of its own, into which it may be written; results behind its end stay in the arena and are copied.
 pub fn finish(forward: crate::Graph, fused: bool, replaces: &[Option<usize>]) -> Program {
     let graph = crate::simplify(&crate::differentiate(&forward));
     Program { forward, ..plan_over(crate::fuse::grouped(&graph, fused, replaces.iter().any(Option::is_some)), replaces) }
@@ -95,28 +118,29 @@ pub fn plan(kernels: &Kernels) -> Program {
 fn plan_over(kernels: Kernels, replaces: &[Option<usize>]) -> Program {
     let order = late::late(&kernels);
     let kernels = kernels.ordered(&order);
-    let InPlace { over, order, first: end } = InPlace::new(&kernels, replaces);
+    let InPlace { placed, over, order, first: end } = InPlace::new(&kernels, replaces);
     let kernels = kernels.ordered(&order);
     let graph = &kernels.graph;
     let elements = |id: NodeId| graph.shape(id).iter().product::<usize>();
-    let results = graph.outputs.iter().zip(&over).enumerate().filter(|(_, (_, over))| over.is_some());
+    let results = graph.outputs.iter().zip(&placed).enumerate().filter(|(_, (_, placed))| **placed);
     let results: HashMap<NodeId, usize> = results.map(|(number, ((_, id), _))| (*id, number)).collect();
     let written: HashMap<usize, usize> = over.iter().enumerate().filter_map(|(number, over)| Some(((*over)?, number))).collect();
     let own = |id: NodeId| results.get(&id).copied();
     let lives = lives(&kernels);
-    let mut arena = Arena::default();
-    let mut ends: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-    let mut buffers: Vec<Buffer> = Vec::with_capacity(lives.len());
-    for (first, node, last) in lives.into_iter().filter(|(_, node, _)| own(*node).is_none()) {
-        while let Some(over) = ends.first_entry().filter(|entry| *entry.key() < first) {
-            over.remove().into_iter().for_each(|(at, size)| arena.give(at, size));
-        }
-        let elements = elements(node);
-        let size = elements.next_multiple_of(ALIGN).max(ALIGN) + if elements > SKEW { SKEW } else { 0 };
-        let at = arena.take(size);
-        ends.entry(last).or_default().push((at, size));
-        buffers.push(Buffer { node, at, elements, first, last });
-    }
+    let own_place: Vec<Alive> = lives.into_iter().filter(|(_, node, _)| own(*node).is_none()).collect();
+    let life = |(first, node, last): &Alive| {
+        let size = elements(*node);
+        let size = size.next_multiple_of(ALIGN).max(ALIGN) + if size > SKEW { SKEW } else { 0 };
+        Life { size, first: *first, last: *last }
+    };
+    let shared = if replaces.is_empty() { HashMap::new() } else { reuse::reused(&kernels, &own_place) };
+    let (joined, numbers) = reuse::joined(&own_place, &shared);
+    let places = arena::places(&joined.iter().map(life).collect::<Vec<_>>());
+    let buffer = |((first, node, last), number): (&Alive, &usize)| {
+        let (first, node, last) = (*first, *node, *last);
+        Buffer { node, at: places.at[*number], elements: elements(node), first, last }
+    };
+    let buffers: Vec<Buffer> = own_place.iter().zip(&numbers).map(buffer).collect();
     let at: HashMap<NodeId, usize> = buffers.iter().map(|buffer| (buffer.node, buffer.at)).collect();
     let place = |id: NodeId| match graph.node(id).op.form() {
         Form::Input(number) => Place::Input(number),
@@ -130,7 +154,7 @@ fn plan_over(kernels: Kernels, replaces: &[Option<usize>]) -> Program {
     Program {
         inputs: inputs(graph),
         kernels: kernels.list.iter().enumerate().map(|(number, kernel)| kernel.placed(|id| place_at(number, id))).collect(),
-        arena: arena.end,
+        arena: places.end,
         nodes: kernels.nodes.clone(),
         buffers,
         outputs: graph.outputs.iter().map(|(name, id)| (name.clone(), place(*id), graph.shape(*id).to_vec())).collect(),
@@ -142,7 +166,7 @@ fn plan_over(kernels: Kernels, replaces: &[Option<usize>]) -> Program {
 }
 
 /// The kernel that first writes a value, the value, and the last kernel that needs it, in the order of the kernels.
-fn lives(kernels: &Kernels) -> Vec<(usize, NodeId, usize)> {
+fn lives(kernels: &Kernels) -> Vec<Alive> {
     let (mut first, mut last): (BTreeMap<NodeId, usize>, HashMap<NodeId, usize>) = Default::default();
     for (time, kernel) in kernels.list.iter().enumerate() {
         kernel.writes().into_iter().for_each(|id| _ = first.entry(id).or_insert(time));

@@ -10,6 +10,9 @@ use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Operand, Over, Pl
 use crate::ops::Form;
 use crate::plan::Program;
 
+/// So many buffers are named where a program needs most memory.
+const LARGEST: usize = 12;
+
 /// A graph: number, op with attributes, operands, sizes, place.
 pub fn graph(graph: &Graph, sources: &Sources) -> String {
     let mut text = String::new();
@@ -52,6 +55,7 @@ pub fn program(program: &Program) -> String {
         cost.bytes as f64 / 1e6,
         cost.arena as f64 / 1e6
     );
+    fullest(&mut text, program);
     for (number, (leaf, shape)) in program.inputs.iter().enumerate() {
         _ = writeln!(text, "input {number}: {leaf:?} {shape:?}");
     }
@@ -63,6 +67,19 @@ pub fn program(program: &Program) -> String {
         _ = writeln!(text, "output {name}: {} {shape:?}", place_name(*at));
     }
     text
+}
+
+/// When the most of the arena is taken, and by what.
+fn fullest(text: &mut String, program: &Program) {
+    let (kernel, buffers) = program.fullest();
+    let mb = |elements: usize| 4e-6 * elements as f64;
+    let all = mb(buffers.iter().map(|buffer| buffer.elements).sum());
+    _ = writeln!(text, "fullest at kernel {kernel}: {all:.3} MB in {} buffers", buffers.len());
+    for buffer in buffers.iter().take(LARGEST) {
+        let until = if buffer.last == usize::MAX { "the end".to_owned() } else { format!("kernel {}", buffer.last) };
+        let what = format!("{} {:?}", program.graph.node(buffer.node).op.name(), program.graph.shape(buffer.node));
+        _ = writeln!(text, "  {:.3} MB from kernel {} to {until}: {what}", mb(buffer.elements), buffer.first);
+    }
 }
 
 /// A kernel in a few words: op and sizes, or the space of a loop and how much it does there.

@@ -1,16 +1,18 @@
 //! Named rewrites, graph to graph: `fold` numbers, `lift` work on repeated values before the repetition, drop `identity` work,
-//! pull `factors` and signs outwards, join `choices`, `shorten` views and sums of repetitions, `gather` sums of moved copies into one
-//! stencil, split small leading axes into `planes`.
+//! pull `factors` and signs outwards, join `choices`, write `outer` products as repetitions, `shorten` views and sums of repetitions,
+//! `gather` sums of moved copies into one stencil, split small leading axes into `planes`, read `shares` of a sum where they are kept.
 //! Equal nodes are shared and dead ones dropped whenever a graph is rebuilt.
 
 mod choices;
 mod factors;
 mod gather;
+mod outer;
 mod planes;
+mod shares;
 
 use std::sync::Arc;
 
-use crate::graph::{Graph, NodeId, Shape, Site};
+use crate::graph::{Graph, Node, NodeId, Shape, Site};
 use crate::kernel::Tap;
 use crate::ops::{self, Form};
 use crate::tensor::Tensor;
@@ -23,7 +25,7 @@ pub fn simplify(graph: &Graph) -> Graph {
     let graph = settle(graph);
     let graph = settle(&planes::planes(&graph));
     let graph = settle(&gather::gather(&graph));
-    factors::reciprocals(&graph.rebuild(|new, site| site.keep(new)))
+    factors::reciprocals(&shares::shares(&graph))
 }
 
 /// The local rewrites, until none changes anything.
@@ -39,17 +41,17 @@ fn settle(graph: &Graph) -> Graph {
 }
 
 fn local(new: &mut Graph, site: &Site) -> NodeId {
-    let rules = [fold, lift, identity, factors::factors, choices::choices, shorten];
+    let rules = [fold, lift, identity, factors::factors, choices::choices, outer::outer, shorten];
     rules.iter().find_map(|rule| rule(new, site)).unwrap_or_else(|| site.keep(new))
 }
 
-fn is_map(site: &Site) -> bool {
-    matches!(site.node.op.form(), Form::Map(_)) && site.node.op.name() != "copy"
+fn is_map(node: &Node) -> bool {
+    matches!(node.op.form(), Form::Map(_)) && node.op.name() != "copy"
 }
 
 /// An element-wise op of numbers is a number.
 fn fold(new: &mut Graph, site: &Site) -> Option<NodeId> {
-    if !is_map(site) || !site.node.shape.is_empty() {
+    if !is_map(site.node) || !site.node.shape.is_empty() {
         return None;
     }
     let values: Option<Vec<Tensor>> = site
@@ -67,7 +69,7 @@ fn fold(new: &mut Graph, site: &Site) -> Option<NodeId> {
 
 /// An element-wise op of repeated values is the repetition of the op.
 fn lift(new: &mut Graph, site: &Site) -> Option<NodeId> {
-    if !is_map(site) {
+    if !is_map(site.node) {
         return None;
     }
     let mut common: Option<(Shape, Vec<usize>)> = None;

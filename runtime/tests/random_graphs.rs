@@ -3,7 +3,8 @@
 #[path = "../../compiler/tests/drawn/mod.rs"]
 mod drawn;
 
-use segc_compiler::{Graph, NodeId, differentiate, fuse, plan, simplify};
+use segc_compiler::plan::finish;
+use segc_compiler::{Graph, NodeId, Program, differentiate, fuse, plan, simplify};
 use segc_runtime::execute::{Cpu, Device, Reference};
 
 /// A random graph with the derivative of its last value's sum by its first input, and values of its inputs.
@@ -20,7 +21,11 @@ fn case(seed: u64) -> (Graph, Vec<Vec<f32>>) {
 }
 
 fn run(device: &dyn Device, graph: &Graph, fused: bool, values: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let ready = device.prepare(plan(&fuse(graph, fused))).expect("prepared");
+    outputs(device, plan(&fuse(graph, fused)), values)
+}
+
+fn outputs(device: &dyn Device, program: Program, values: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let ready = device.prepare(program).expect("prepared");
     let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
     let mut scratch = ready.scratch();
     ready.run(&inputs, &mut scratch).expect("run");
@@ -61,9 +66,11 @@ fn the_cpu_agrees_with_the_definitions() {
 #[test]
 fn fused_and_unfused_give_the_same_bits() {
     let (cpu, two_threads) = (Cpu::default(), Cpu::new(2).expect("two threads"));
+    let poisoned = two_threads.clone().poisoned();
     let bits = |outputs: Vec<Vec<f32>>| outputs.into_iter().flatten().map(f32::to_bits).collect::<Vec<u32>>();
     for seed in 0..10_000 {
-        let graph = simplify(&drawn::random(seed));
+        let drawn = drawn::random(seed);
+        let graph = simplify(&drawn);
         let count: usize = graph.leaves.len();
         let elements: usize = graph.shape(NodeId::new(0)).iter().product();
         let wave = |input: usize| (0..elements).map(|i| 0.5 * ((i * 7 + input * 5) as f32 * 0.37).sin()).collect();
@@ -71,5 +78,7 @@ fn fused_and_unfused_give_the_same_bits() {
         let fused = bits(run(&cpu, &graph, true, &values));
         assert_eq!(fused, bits(run(&cpu, &graph, false, &values)), "seed {seed}");
         assert_eq!(fused, bits(run(&two_threads, &graph, true, &values)), "seed {seed}: two threads");
+        let in_place = finish(drawn, true, &vec![None; graph.outputs.len()]);
+        assert_eq!(fused, bits(outputs(&poisoned, in_place, &values)), "seed {seed}: results and operands written over");
     }
 }

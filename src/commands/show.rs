@@ -1,10 +1,13 @@
 //! `segc show`: what each stage makes of a spec, as stable text.
 
-use segc_compiler::{Graph, Request, build, differentiate, fuse, plan, show, simplify};
+use segc_compiler::plan::finish;
+use segc_compiler::{Graph, Request, build, differentiate, fuse, show, simplify};
+
 use segc_lang::elaborate;
 use segc_lang::params::{Moment, Overrides};
 use segc_lang::source::Sources;
 use segc_lang::spec::{Spec, TermId};
+use segc_runtime::execute::replaced;
 use segc_runtime::outcome::RunError;
 use segc_runtime::train::Specs;
 use segc_runtime::train::cost::stored;
@@ -82,8 +85,11 @@ fn compiled_part(args: &Show, ready: &Compiled, spec: &Spec, roots: &[(String, T
     if args.stage == Stage::Simple {
         return Ok(graph(args, &simple, sources));
     }
-    let kernels = fuse(&simple, true);
-    Ok(if args.stage == Stage::Kernels { show::kernels(&kernels) } else { show::program(&plan(&kernels)) })
+    if args.stage == Stage::Kernels {
+        return Ok(show::kernels(&fuse(&simple, true)));
+    }
+    let over = if request.batch.is_some() { replaced(spec, &built) } else { Vec::new() };
+    Ok(show::program(&finish(built, true, &over)))
 }
 
 fn graph(args: &Show, graph: &Graph, sources: &Sources) -> String {

@@ -46,7 +46,7 @@ impl Program {
 
     /// The outputs that are not written over inputs.
     fn outputs_apart(&self) -> impl Iterator<Item = &(String, Place, Shape)> {
-        self.outputs.iter().filter(|(_, place, _)| !matches!(place, Place::Result(_)))
+        self.outputs.iter().zip(&self.over).filter(|(_, over)| over.is_none()).map(|(output, _)| output)
     }
 
     /// The work of each kernel.

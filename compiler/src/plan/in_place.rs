@@ -1,5 +1,6 @@
-//! Which results are written over the inputs that they replace: new weights and moments over the old ones. Their kernels run last, so
-//! that everything else has read the old values, and whoever runs the program can still refuse the new ones.
+//! Which results are written where they are to be instead of into the arena. New weights and moments lie over the inputs that they
+//! replace; others are given room by whoever runs the program. Their kernels run last, so that everything else has read the old values,
+//! and the new ones can still be refused.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,8 +9,10 @@ use crate::graph::NodeId;
 use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Scalar};
 use crate::ops::Form;
 
-/// Results over inputs, and the kernels that write them at the end.
+/// Results that are written in place, and the kernels that do so at the end.
 pub(super) struct InPlace {
+    /// For each result whether it is one.
+    pub placed: Vec<bool>,
     /// For each result the input that it is written over.
     pub over: Vec<Option<usize>>,
     /// The kernels in an order in which those that write such results come last.
@@ -19,31 +22,36 @@ pub(super) struct InPlace {
 }
 
 impl InPlace {
-    /// `replaces` says for each result which input it stands for afterwards.
+    /// `replaces` says for each result which input it stands for afterwards, none where it has room of its own. Results behind its end
+    /// stay in the arena.
     pub fn new(kernels: &Kernels, replaces: &[Option<usize>]) -> InPlace {
-        let mut over = candidates(kernels, replaces);
-        let writers = |over: &[Option<(usize, usize)>]| over.iter().flatten().map(|(_, writer)| *writer).collect::<HashSet<_>>();
-        let last = writers(&over);
+        let mut found = candidates(kernels, replaces);
+        let writers = |found: &[Option<Candidate>]| found.iter().flatten().map(|one| one.writer).collect::<HashSet<_>>();
+        let last = writers(&found);
         let (readers, inputs) = (readers(kernels), inputs(kernels));
-        for candidate in &mut over {
-            let others = candidate.iter().flat_map(|(input, writer)| {
-                let own = inputs.get(input).and_then(|id| readers.get(id));
-                own.into_iter().flatten().filter(move |reader| *reader != writer)
-            });
-            if others.into_iter().any(|reader| last.contains(reader)) {
+        for candidate in &mut found {
+            let others = candidate.iter().filter_map(|one| Some((one.writer, readers.get(inputs.get(&one.over?)?)?)));
+            let mut others = others.flat_map(|(writer, own)| own.iter().filter(move |reader| **reader != writer));
+            if others.any(|reader| last.contains(reader)) {
                 *candidate = None;
             }
         }
-        let last = writers(&over);
+        let last = writers(&found);
         let (end, mut order): (Vec<usize>, Vec<usize>) = (0..kernels.list.len()).partition(|kernel| last.contains(kernel));
         let first = order.len();
         order.extend(end);
-        InPlace { over: over.into_iter().map(|candidate| candidate.map(|(input, _)| input)).collect(), order, first }
+        let over = found.iter().map(|candidate| candidate.as_ref()?.over).collect();
+        InPlace { placed: found.iter().map(Option::is_some).collect(), over, order, first }
     }
 }
 
-/// For each result the input that it may lie over and the kernel that writes it.
-fn candidates(kernels: &Kernels, replaces: &[Option<usize>]) -> Vec<Option<(usize, usize)>> {
+/// A result that may be written in place.
+struct Candidate {
+    writer: usize,
+    over: Option<usize>,
+}
+
+fn candidates(kernels: &Kernels, replaces: &[Option<usize>]) -> Vec<Option<Candidate>> {
     let outputs = &kernels.graph.outputs;
     let (readers, inputs) = (readers(kernels), inputs(kernels));
     let mut times: HashMap<NodeId, usize> = HashMap::new();
@@ -56,12 +64,27 @@ fn candidates(kernels: &Kernels, replaces: &[Option<usize>]) -> Vec<Option<(usiz
         body.effects.iter().all(|effect| matches!(effect, Effect::Store(_, access) if !readers.contains_key(&access.place)))
     };
     let candidate = |(number, (_, id)): (usize, &(String, NodeId))| {
-        let (input, writer) = (replaces.get(number).copied().flatten()?, *writers.get(id)?);
-        let (Kernel::Loop(body), node) = (&kernels.list[writer], *inputs.get(&input)?) else { return None };
-        (times[id] == 1 && kernels.graph.shape(node) == kernels.graph.shape(*id) && at_end(body) && reads_as_it_writes(body, node, *id))
-            .then_some((input, writer))
+        let (over, writer) = (*replaces.get(number)?, *writers.get(id)?);
+        let Kernel::Loop(body) = &kernels.list[writer] else { return None };
+        let fits = match over {
+            Some(input) => {
+                let node = *inputs.get(&input)?;
+                kernels.graph.shape(node) == kernels.graph.shape(*id) && reads_as_it_writes(body, node, *id)
+            }
+            None => reads_little(kernels, writer),
+        };
+        (fits && times[id] == 1 && at_end(body)).then_some(Candidate { writer, over })
     };
     outputs.iter().enumerate().map(candidate).collect()
+}
+
+/// Whether a kernel may run at the end without much that it reads being kept for it.
+fn reads_little(kernels: &Kernels, kernel: usize) -> bool {
+    let elements = |id: &NodeId| kernels.graph.shape(*id).iter().product::<usize>();
+    let own = |id: &NodeId| !matches!(kernels.graph.node(*id).op.form(), Form::Input(_));
+    let kernel = &kernels.list[kernel];
+    let read: HashSet<NodeId> = kernel.reads().into_iter().filter(own).collect();
+    read.iter().map(elements).sum::<usize>() < kernel.writes().iter().map(elements).sum()
 }
 
 /// The nodes of the inputs, by number.
@@ -82,7 +105,7 @@ fn readers(kernels: &Kernels) -> HashMap<NodeId, Vec<usize>> {
 }
 
 /// Whether a loop reads each element of `from` only where it writes the same element of `to`.
-fn reads_as_it_writes(body: &Loop<NodeId>, from: NodeId, to: NodeId) -> bool {
+pub(super) fn reads_as_it_writes(body: &Loop<NodeId>, from: NodeId, to: NodeId) -> bool {
     let store = body.effects.iter().find_map(|effect| match effect {
         Effect::Store(_, access) if access.place == to => Some(access),
         _ => None,

@@ -1,52 +1,61 @@
-//! What is made of inputs alone (turned weights, random draws) is made right before it is first read: it could be made at any time, and
-//! until it is, it takes no memory.
+//! What takes more memory than it is made of (a permuted copy of what is needed anyway, turned weights, random draws) is made right
+//! before it is first read: until then it takes none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::fuse::Kernels;
 use crate::graph::NodeId;
+use crate::ops::Form;
 
 /// The kernels in such an order.
 pub(super) fn late(kernels: &Kernels) -> Vec<usize> {
-    let mut writers: HashMap<NodeId, usize> = HashMap::new();
-    let mut needs: Vec<Vec<usize>> = Vec::with_capacity(kernels.list.len());
-    let mut of_inputs: Vec<bool> = Vec::with_capacity(kernels.list.len());
-    for (number, kernel) in kernels.list.iter().enumerate() {
-        let own: Vec<usize> = kernel.reads().iter().filter_map(|id| writers.get(id).copied()).filter(|writer| *writer != number).collect();
-        of_inputs.push(own.iter().all(|writer| of_inputs[*writer]));
-        needs.push(own);
-        writers.extend(kernel.writes().into_iter().map(|id| (id, number)));
-    }
-    let mut order = Order { needs, done: vec![false; kernels.list.len()], list: Vec::with_capacity(kernels.list.len()) };
-    (0..kernels.list.len()).filter(|kernel| !of_inputs[*kernel]).for_each(|kernel| order.add(kernel));
-    (0..kernels.list.len()).for_each(|kernel| order.add(kernel));
-    order.list
+    let mut times = Times::new(kernels);
+    (0..kernels.list.len()).rev().for_each(|kernel| times.delay(kernel));
+    let mut order: Vec<usize> = (0..kernels.list.len()).collect();
+    // What waits for a kernel runs before it, in the old order.
+    order.sort_by_key(|kernel| (times.at[*kernel], times.at[*kernel] == *kernel, *kernel));
+    order
 }
 
-struct Order {
-    needs: Vec<Vec<usize>>,
-    done: Vec<bool>,
-    list: Vec<usize>,
+struct Times<'a> {
+    kernels: &'a Kernels,
+    /// The kernel right before which each one runs, itself where it does not wait.
+    at: Vec<usize>,
+    readers: HashMap<NodeId, Vec<usize>>,
+    results: HashSet<NodeId>,
 }
 
-impl Order {
-    /// A kernel behind all that it needs.
-    fn add(&mut self, kernel: usize) {
-        let mut open = vec![(kernel, 0)];
-        while let Some((kernel, next)) = open.pop() {
-            if self.done[kernel] {
-                continue;
-            }
-            match self.needs[kernel].get(next) {
-                Some(need) => {
-                    open.push((kernel, next + 1));
-                    open.push((*need, 0));
-                }
-                None => {
-                    self.done[kernel] = true;
-                    self.list.push(kernel);
-                }
-            }
+impl<'a> Times<'a> {
+    fn new(kernels: &'a Kernels) -> Times<'a> {
+        let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
+        for (number, kernel) in kernels.list.iter().enumerate() {
+            kernel.reads().into_iter().for_each(|id| readers.entry(id).or_default().push(number));
         }
+        let results = kernels.graph.outputs.iter().map(|(_, id)| *id).collect();
+        Times { kernels, at: (0..kernels.list.len()).collect(), readers, results }
+    }
+
+    /// Lets a kernel wait for its first reader, if that frees more memory than its operands then take for longer. The kernels behind it
+    /// have been placed.
+    fn delay(&mut self, kernel: usize) {
+        let own: BTreeSet<NodeId> = self.kernels.list[kernel].writes().into_iter().collect();
+        let Some(first) = own.iter().flat_map(|id| self.used(*id, kernel)).min() else { return };
+        let longer = |id: &NodeId| !self.results.contains(id) && self.used(*id, kernel).max().is_none_or(|last| last < first);
+        let read: BTreeSet<NodeId> = self.kernels.list[kernel].reads().into_iter().collect();
+        let takes: usize = read.difference(&own).filter(|id| longer(id)).map(|id| self.elements(*id)).sum();
+        if own.iter().map(|id| self.elements(*id)).sum::<usize>() > takes {
+            self.at[kernel] = first;
+        }
+    }
+
+    /// When other kernels than this read a value.
+    fn used(&self, id: NodeId, other: usize) -> impl Iterator<Item = usize> {
+        self.readers.get(&id).into_iter().flatten().filter(move |reader| **reader != other).map(|reader| self.at[*reader])
+    }
+
+    /// Elements in the arena.
+    fn elements(&self, id: NodeId) -> usize {
+        let graph = &self.kernels.graph;
+        if matches!(graph.node(id).op.form(), Form::Input(_)) { 0 } else { graph.shape(id).iter().product() }
     }
 }

@@ -17,6 +17,40 @@ pub(super) fn factors(new: &mut Graph, site: &Site) -> Option<NodeId> {
         "multiply" | "divide" => product(new, site),
         "stencil" => stencil(new, site),
         "sum" => sum(new, site),
+        "dot" | "conv2d" => bilinear(new, site),
+        _ => None,
+    }
+}
+
+/// A convolution or product of something times a factor: the result times the factor, where that is fewer elements. Weights that are
+/// divided by a norm are then read as they are.
+fn bilinear(new: &mut Graph, site: &Site) -> Option<NodeId> {
+    let size = |shape: &[usize]| shape.iter().product::<usize>();
+    let result = size(&site.node.shape);
+    let scaled = |side: &usize| {
+        let id = site.operands[*side];
+        let small = result < size(new.shape(id)) && !new.shape(id).is_empty();
+        let operands = new.operands(id);
+        match new.node(id).op.name() {
+            _ if !small => None,
+            "multiply" if everywhere(new, operands[0]).is_some() => Some((*side, "multiply", operands[0], operands[1])),
+            "multiply" if everywhere(new, operands[1]).is_some() => Some((*side, "multiply", operands[1], operands[0])),
+            "divide" if everywhere(new, operands[1]).is_some() => Some((*side, "divide", operands[1], operands[0])),
+            _ => None,
+        }
+    };
+    let (side, by, factor, rest) = [0, 1].iter().find_map(scaled)?;
+    let factor = everywhere(new, factor)?;
+    let mut operands = site.operands.clone();
+    operands[side] = rest;
+    let made = new.add(site.node.op.clone(), &operands);
+    Some(if by == "divide" { new.over(made, factor) } else { new.times(made, factor) })
+}
+
+/// The one number that a value repeats.
+fn everywhere(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    match graph.node(id).op.form() {
+        Form::Expand(_) if graph.shape(graph.operands(id)[0]).is_empty() => Some(graph.operands(id)[0]),
         _ => None,
     }
 }
@@ -85,10 +119,6 @@ fn stencil(new: &mut Graph, site: &Site) -> Option<NodeId> {
 fn sum(new: &mut Graph, site: &Site) -> Option<NodeId> {
     let Form::Reduce(Join::Sum, over) = site.node.op.form() else { return None };
     let inner = site.operands[0];
-    let everywhere = |graph: &Graph, id: NodeId| match graph.node(id).op.form() {
-        Form::Expand(_) if graph.shape(graph.operands(id)[0]).is_empty() => Some(graph.operands(id)[0]),
-        _ => None,
-    };
     let sides = new.operands(inner);
     let (factor, rest) = match new.node(inner).op.name() {
         "negate" => (None, sides[0]),

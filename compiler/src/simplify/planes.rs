@@ -14,8 +14,12 @@ enum Value {
     Planes(Vec<NodeId>),
 }
 
-/// Splits where it can.
+/// Splits where it can. In a graph with convolutions or products of matrices nothing is split: these read values whole, and short axes
+/// are mostly those of the samples.
 pub(super) fn planes(graph: &Graph) -> Graph {
+    if graph.ids().any(|id| matches!(graph.node(id).op.form(), Form::Contract(..) | Form::Conv(_))) {
+        return graph.clone();
+    }
     let mut values: Vec<Option<Value>> = graph.ids().map(|_| None).collect();
     let outputs: std::collections::HashSet<_> = graph.outputs.iter().map(|(_, id)| *id).collect();
     graph.rebuild(|new, site| {

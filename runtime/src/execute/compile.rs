@@ -90,7 +90,7 @@ fn refused(fault: Fault) -> RunError {
 }
 
 /// For each result the input whose tensor it replaces: `weight.PATH`, `average.PATH` and `next.PATH` stand for tensors that are read too.
-fn replaced(spec: &Spec, graph: &Graph) -> Vec<Option<usize>> {
+pub fn replaced(spec: &Spec, graph: &Graph) -> Vec<Option<usize>> {
     let name = |leaf: &Leaf| match leaf {
         Leaf::Weight(number) => Some(format!("weight.{}", spec.weights[*number].path)),
         Leaf::Averaged(number) => Some(format!("average.{}", spec.weights[*number].path)),

@@ -12,11 +12,10 @@ mod reference;
 use std::time::Duration;
 
 use segc_compiler::Program;
-use segc_compiler::kernel::Place;
 
 use crate::outcome::RunError;
 pub use ceiling::{Ceiling, ceiling};
-pub use compile::Compiler;
+pub use compile::{Compiler, replaced};
 pub use cpu::Cpu;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;
@@ -172,8 +171,8 @@ impl std::ops::DerefMut for Lines {
 impl Scratch {
     /// Results only; room is to come from elsewhere.
     pub fn without_room(program: &Program) -> Scratch {
-        let size = |(place, shape): (Place, &[usize])| if matches!(place, Place::Result(_)) { 0 } else { shape.iter().product() };
-        let outputs = program.outputs.iter().map(|(_, place, shape)| vec![0.0; size((*place, shape))]).collect();
+        let size = |shape: &[usize], over: &Option<usize>| if over.is_some() { 0 } else { shape.iter().product() };
+        let outputs = program.outputs.iter().zip(&program.over).map(|((.., shape), over)| vec![0.0; size(shape, over)]).collect();
         Scratch { outputs, ..Scratch::default() }
     }
 }

@@ -144,7 +144,7 @@ impl Prepared {
         for number in 0..self.program.last {
             one(number, &mut || self.kernel(number, &old, &mut [], room));
         }
-        *held = !self.finite_so_far(&room.arena);
+        *held = self.program.over.iter().any(Option::is_some) && !self.finite_so_far(&room.arena);
         if !*held {
             for number in self.program.last..self.kernels.len() {
                 one(number, &mut || self.kernel(number, inputs, outputs, room));

@@ -256,10 +256,11 @@ impl Assigned {
         let last = last_uses(body);
         let mut made = Assigned::default();
         for (time, instruction) in body.body.iter().enumerate() {
-            let source = match instruction {
-                Instruction::Splat(scalar) => Source::Scalar(*scalar),
-                Instruction::Load(access) if matches!(access.place, Place::Result(_)) => Source::Own(effect_on(body, access.place)),
-                Instruction::Load(access) if whole(access) => {
+            let over = if let Instruction::Load(access) = instruction { effect_on(body, access.place) } else { None };
+            let source = match (instruction, over) {
+                (_, Some(effect)) => Source::Own(effect),
+                (Instruction::Splat(scalar), _) => Source::Scalar(*scalar),
+                (Instruction::Load(access), _) if whole(access) => {
                     made.there.push(access.clone());
                     Source::There(made.there.len() - 1)
                 }
@@ -336,9 +337,9 @@ impl Assigned {
 }
 
 /// The number of the effect that writes a place.
-fn effect_on(body: &Loop, place: Place) -> usize {
+fn effect_on(body: &Loop, place: Place) -> Option<usize> {
     let on = |effect: &Effect| matches!(effect, Effect::Store(_, access) if access.place == place);
-    body.effects.iter().position(on).unwrap_or(0)
+    body.effects.iter().position(on)
 }
 
 /// When each value is used last.

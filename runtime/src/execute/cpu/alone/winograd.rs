@@ -12,6 +12,8 @@ use super::{Hands, Memory, Room, conv};
 
 /// Windows that are transformed side by side.
 const LANES: usize = 16;
+/// With fewer windows the weights are used too seldom for their transform to pay, which is nearly twice as large as they are.
+const FEWEST: usize = 48;
 
 /// Points at which products are made.
 const POINTS: usize = 16;
@@ -68,7 +70,8 @@ impl Winograd {
         let plain = [slide.stride, slide.dilation, slide.input_dilation].iter().all(|pair| *pair == [1, 1]);
         let windows = [to[2].div_ceil(2), to[3].div_ceil(2)];
         let small = x[1].min(w[0]) < LEAST[0] || x[1] * w[0] < LEAST[1];
-        if !plain || slide.groups != 1 || w[2..] != [3, 3] || small || x[0] * windows[0] * windows[1] < LANES {
+        let few = x[0] * windows[0] * windows[1] < FEWEST;
+        if !plain || slide.groups != 1 || w[2..] != [3, 3] || small || few {
             return None;
         }
         Some(Winograd {
