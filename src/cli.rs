@@ -150,6 +150,9 @@ pub struct Machine {
     /// What computes
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub on: DeviceName,
+    /// Compute with the instructions that every processor has, for finding faults of faster kernels
+    #[arg(long, conflicts_with = "on")]
+    pub portable: bool,
 }
 
 /// How many threads compute.

@@ -62,13 +62,15 @@ struct Judges {
     cpu: Cpu,
     poisoned: Cpu,
     two_threads: Cpu,
+    portable: Cpu,
     reference: Reference,
 }
 
 impl Judges {
     fn new() -> Judges {
         let two_threads = Cpu::new(2).expect("two threads");
-        Judges { cpu: Cpu::default(), poisoned: Cpu::default().poisoned(), two_threads, reference: Reference }
+        let (poisoned, portable) = (Cpu::default().poisoned(), Cpu::default().portable());
+        Judges { cpu: Cpu::default(), poisoned, two_threads, portable, reference: Reference }
     }
 
     /// Values and derivatives of both orders of one sample.
@@ -86,6 +88,7 @@ impl Judges {
             close(&format!("{what}, unsimplified on cpu"), &run(&self.cpu, &plain, true, &values), &truth, tolerance);
             let fused = run(&self.cpu, &simple, true, &values);
             close(&format!("{what}, cpu"), &fused, &truth, tolerance);
+            close(&format!("{what}, portable"), &run(&self.portable, &simple, true, &values), &truth, tolerance);
             assert_eq!(fused, run(&self.cpu, &simple, false, &values), "{what}: fused and unfused differ in bits");
             assert_eq!(fused, run(&self.two_threads, &simple, true, &values), "{what}: one and two threads differ in bits");
             assert_eq!(fused, run(&self.poisoned, &simple, true, &values), "{what}: it reads what no kernel has left");

@@ -61,8 +61,10 @@ fn check(cases: Vec<Case>, tolerance: f32) {
         let truth = run(&Reference, &case);
         let ours = run(&Cpu::default(), &case);
         let largest = truth.iter().fold(1.0f32, |most, x| most.max(x.abs()));
-        for (at, (a, b)) in ours.iter().zip(&truth).enumerate() {
-            assert!((a - b).abs() <= tolerance * largest, "{case:?} at {at}: {a} instead of {b}");
+        for made in [&ours, &run(&Cpu::default().portable(), &case)] {
+            for (at, (a, b)) in made.iter().zip(&truth).enumerate() {
+                assert!((a - b).abs() <= tolerance * largest, "{case:?} at {at}: {a} instead of {b}");
+            }
         }
         assert_eq!(ours, run(&team, &case), "{case:?}: two threads differ in bits");
         assert_eq!(ours, run(&Cpu::default().poisoned(), &case), "{case:?}: it reads what no kernel has left");

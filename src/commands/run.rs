@@ -15,7 +15,7 @@ use segc_runtime::train::log::{Panel, Record};
 use segc_runtime::train::state::State;
 use segc_runtime::train::{self, Ended, Schedule};
 
-use crate::cli::{DeviceName, Run};
+use crate::cli::{DeviceName, Machine, Run};
 use crate::commands::profile;
 use crate::compiled::{Compiled, Moments, compiled, failed, failed_at, misused, tell};
 use crate::console::{self, Exit};
@@ -50,7 +50,7 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let options = Options {
         seed: args.seed,
         threads,
-        on: on(args.machine.on),
+        on: on(&args.machine),
         fused: !args.no_fuse,
         check_nan: args.check_nan,
         done: recorder.done(),
@@ -243,13 +243,14 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize) ->
         sources: sources.collect(),
         params: ready.spec.params.clone(),
         seed: args.seed,
-        device: on(args.machine.on).device().name().into(),
+        device: on(&args.machine).device().name().into(),
     };
     About { identity, variants, threads, remarks: oracles.collect() }
 }
 
-fn on(name: DeviceName) -> On {
-    match name {
+fn on(machine: &Machine) -> On {
+    match machine.on {
+        DeviceName::Cpu if machine.portable => On::Portable,
         DeviceName::Cpu => On::Cpu,
         DeviceName::Reference => On::Reference,
         #[cfg(feature = "dfdx")]

@@ -58,6 +58,8 @@ impl Options {
 pub enum On {
     /// This machine's processor.
     Cpu,
+    /// The same without its wide instructions.
+    Portable,
     /// The naive definitions, in f64.
     Reference,
     /// dfdx, which also differentiates.
@@ -69,8 +71,10 @@ impl On {
     /// The executor.
     pub fn device(self) -> &'static dyn Device {
         static CPU: OnceLock<Cpu> = OnceLock::new();
+        static PORTABLE: OnceLock<Cpu> = OnceLock::new();
         match self {
             On::Cpu => CPU.get_or_init(Cpu::default),
+            On::Portable => PORTABLE.get_or_init(|| Cpu::default().portable()),
             On::Reference => &Reference,
             #[cfg(feature = "dfdx")]
             On::Dfdx => &crate::execute::Dfdx,
@@ -84,6 +88,7 @@ impl On {
     pub fn shared_by(self, threads: usize) -> Result<Box<dyn Device>, RunError> {
         Ok(match self {
             On::Cpu => Box::new(Cpu::new(threads).map_err(RunError::Environment)?),
+            On::Portable => Box::new(Cpu::new(threads).map_err(RunError::Environment)?.portable()),
             On::Reference => Box::new(Reference),
             #[cfg(feature = "dfdx")]
             On::Dfdx => Box::new(crate::execute::Dfdx),

@@ -25,17 +25,30 @@ use prepare::TileLoop;
 use team::Team;
 
 /// Runs programs on this machine's processor.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Cpu {
     team: Arc<Team>,
     poison: bool,
+    /// Instructions that kernels are made of, the widest of this machine if nothing else is asked for.
+    arch: pulp::Arch,
+}
+
+impl Default for Cpu {
+    fn default() -> Cpu {
+        Cpu { team: Arc::default(), poison: false, arch: pulp::Arch::new() }
+    }
 }
 
 impl Cpu {
     /// A device whose kernels are shared by so many threads; where samples are run side by side, one is best. Errors: the system gives
     /// no thread.
     pub fn new(threads: usize) -> Result<Cpu, String> {
-        Ok(Cpu { team: Arc::new(Team::new(threads)?), poison: false })
+        Ok(Cpu { team: Arc::new(Team::new(threads)?), ..Cpu::default() })
+    }
+
+    /// With the instructions that every processor of this kind has: slower, for finding faults of the faster kernels.
+    pub fn portable(self) -> Cpu {
+        Cpu { arch: pulp::Arch::Scalar, ..self }
     }
 
     /// For tests: before every kernel all memory that holds no value which is still needed becomes NaN.
@@ -59,7 +72,7 @@ enum Ready {
 
 impl Device for Cpu {
     fn name(&self) -> &'static str {
-        "cpu"
+        if matches!(self.arch, pulp::Arch::Scalar) { "cpu, portable" } else { "cpu" }
     }
 
     fn writes_over(&self) -> bool {
@@ -67,7 +80,7 @@ impl Device for Cpu {
     }
 
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
-        let arch = pulp::Arch::new();
+        let arch = self.arch;
         let ready = |kernel: &Kernel| match kernel {
             Kernel::Loop(body) => Ok(Ready::Loop(TileLoop::new(body))),
             Kernel::Whole(whole) => Ok(Ready::Alone(Alone::new(whole, arch)?)),
