@@ -34,7 +34,7 @@ pub struct Measured {
     /// From the beginning to the end of the first step.
     #[serde(default)]
     pub first_ms: f64,
-    /// Of it, compiling and first values.
+    /// Of it, compilation.
     #[serde(default)]
     pub compile_ms: f64,
     /// Operations and bytes of a step.

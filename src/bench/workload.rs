@@ -161,7 +161,7 @@ fn training(
     Ok(Measured {
         ms: ms(total) / steps as f64,
         first_ms: ms(elaborated + timing.ready + timing.steps[0]),
-        compile_ms: ms(timing.ready),
+        compile_ms: ms(timing.compiled),
         flop,
         bytes,
         mb,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use segc_compiler::plan::finish;
 use segc_compiler::{Graph, Leaf, Program, Request};
@@ -22,17 +23,23 @@ pub struct Compiler {
     searched: bool,
     profiler: Option<Arc<Profiler>>,
     known: HashMap<Vec<u8>, Arc<dyn Executable>>,
+    spent: Duration,
 }
 
 impl Compiler {
     /// A compiler that knows nothing yet.
     pub fn new(device: Box<dyn Device>, fused: bool, searched: bool) -> Compiler {
-        Compiler { device, fused, searched, profiler: None, known: HashMap::new() }
+        Compiler { device, fused, searched, profiler: None, known: HashMap::new(), spent: Duration::ZERO }
     }
 
     /// The same with programs that are measured whenever they run.
     pub fn profiled(self, profiler: Option<Arc<Profiler>>) -> Compiler {
         Compiler { profiler, ..self }
+    }
+
+    /// How long it has compiled so far.
+    pub fn spent(&self) -> Duration {
+        self.spent
     }
 
     /// A program of named terms. Errors: what no executor runs, with its place.
@@ -54,6 +61,7 @@ impl Compiler {
         request: &Request,
         over: bool,
     ) -> Result<Arc<dyn Executable>, RunError> {
+        let start = Instant::now();
         let forward = segc_compiler::build(spec, roots, request).map_err(refused)?;
         let key = key(&forward, over);
         if let Some(known) = self.known.get(&key) {
@@ -75,6 +83,7 @@ impl Compiler {
             }
         };
         self.known.insert(key, ready.clone());
+        self.spent += start.elapsed();
         Ok(ready)
     }
 

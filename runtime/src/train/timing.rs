@@ -18,6 +18,8 @@ use crate::session::{self, Options};
 pub struct Timing {
     /// Until the first step could begin: elaboration of the phase, first values, compilation, data.
     pub ready: Duration,
+    /// Of it, compilation.
+    pub compiled: Duration,
     /// Each step.
     pub steps: Vec<Duration>,
 }
@@ -46,14 +48,14 @@ pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, cou
     };
     let spec = specs.at(Moment::Phase { number: phase, training: true })?;
     let mut course = Course::open(&mut trainer, spec)?;
-    let ready = start.elapsed();
+    let (ready, compiled) = (start.elapsed(), trainer.compiler.spent());
     let mut steps = Vec::with_capacity(count);
     for _ in 0..count {
         let begin = Instant::now();
         course.step(&mut trainer)?;
         steps.push(begin.elapsed());
     }
-    Ok(Timing { ready, steps })
+    Ok(Timing { ready, compiled, steps })
 }
 
 struct Silent;
