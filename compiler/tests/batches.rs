@@ -367,7 +367,13 @@ impl Counter {
         let mut text = Text::new();
         let start = text.number(1.0);
         let span = text.0.terms.get(start).span;
-        text.0.buffers.push(Buffer { path: "net.u".into(), ty: Type { element: Element::Real, axes: Vec::new() }, order: Vec::new(), start, span });
+        text.0.buffers.push(Buffer {
+            path: "net.u".into(),
+            ty: Type { element: Element::Real, axes: Vec::new() },
+            order: Vec::new(),
+            start,
+            span,
+        });
         Counter { text }
     }
 

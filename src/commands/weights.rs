@@ -27,7 +27,8 @@ fn show(args: &WeightsShow) -> Exit {
 fn convert(args: &WeightsConvert) -> Exit {
     match weights::convert(&args.input, &args.output, args.below.as_deref(), args.overwrite) {
         Ok(written) => {
-            let left = if written.left_out == 0 { String::new() } else { format!("; {} left out", console::count(written.left_out, "object")) };
+            let left =
+                if written.left_out == 0 { String::new() } else { format!("; {} left out", console::count(written.left_out, "object")) };
             let tensors = console::count(written.tensors, "tensor");
             console::out(&format!("wrote {}: {tensors}, {} bytes{left}\n", args.output.display(), written.bytes));
             Exit::Done
@@ -57,9 +58,8 @@ fn text(weights: &Weights) -> String {
 }
 
 fn json(weights: &Weights) -> String {
-    let tensor = |one: &Listed| {
-        serde_json::json!({ "name": one.name, "elements": one.element.name(), "shape": one.shape, "bytes": one.bytes() })
-    };
+    let tensor =
+        |one: &Listed| serde_json::json!({ "name": one.name, "elements": one.element.name(), "shape": one.shape, "bytes": one.bytes() });
     let tensors: Vec<_> = weights.tensors.iter().map(tensor).collect();
     let others: Vec<_> = weights.others.iter().map(|one| serde_json::json!({ "name": one.name, "what": one.what })).collect();
     let report = serde_json::json!({

@@ -108,12 +108,17 @@ impl<'m> Checker<'m> {
         let mut counted = Vec::new();
         bracket_names(&rule.ours, &mut counted);
         let closed = name.matches('{').count() == name.matches('}').count() && counters.iter().all(|one| is_word(one));
+        let bound = counted.iter().all(|name| counters.contains(&name.text.as_str()));
+        let idle = counters.iter().any(|one| counted.iter().all(|name| name.text != *one));
         let wrong = if !closed {
             Some(("a brace opens or closes no counter", "A counter is a name in braces: `\"blocks.{i}.norm.weight\"`."))
-        } else if let (Some(_), false) = (counters.iter().find(|one| counted.iter().all(|name| name.text != **one)), unused) {
+        } else if idle && bound && !unused {
             Some(("a counter of the official name stands nowhere in our path", "Say where it counts: `\"blocks.{i}.w\" : block[i].w`."))
         } else if !unused && name.chars().skip(1).any(|c| c == '*') {
-            Some(("a star stands inside of an official name", "It may begin a name, as in `\"*.weight\" : w`; in `\"head.*\" : none` it may stand anywhere."))
+            Some((
+                "a star stands inside of an official name",
+                "It may begin a name, as in `\"*.weight\" : w`; in `\"head.*\" : none` it may stand anywhere.",
+            ))
         } else {
             None
         };

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::modules::ModuleId;
 use crate::nearest;
 use crate::source::Span;
-use crate::spec::official::Named;
+use crate::spec::official::{Named, Sought};
 use crate::spec::{Axis, Official, Pretrained, Type};
 use crate::syntax::{Dim, Entry, Expr, ExprKind, Group, ItemKind, NameRule, Path};
 
@@ -35,6 +35,7 @@ impl<'m> Elaborator<'m> {
 
     /// `from FILE names MAP` of a model; `none` in the place of a file asks for nothing.
     pub fn pretrained(&mut self, model: &str, file: &'m Expr, names: &'m Path, scope: &Rc<Scope<'m>>) -> Result<(), Abort> {
+        let place = file.span;
         let file = match self.eval(file, scope)? {
             Value::None => return Ok(()),
             Value::Text(file) => file.to_string(),
@@ -44,7 +45,9 @@ impl<'m> Elaborator<'m> {
         let known = items.iter().find_map(|id| self.maps.get(&(id.module, id.item)).copied());
         let Some(names_of) = known else { return Err(Abort::Faulted) };
         if self.spec.pretrained.iter().all(|known| known.model != model) {
-            self.spec.pretrained.push(Pretrained { model: model.to_string(), file, names: names_of, span: names.span });
+            let together = place.source == names.span.source && place.start < names.span.end;
+            let span = if together { Span { end: names.span.end, ..place } } else { names.span };
+            self.spec.pretrained.push(Pretrained { model: model.to_string(), file, names: names_of, span });
         }
         Ok(())
     }
@@ -60,14 +63,22 @@ impl<'m> Elaborator<'m> {
                     Named::Absent => {}
                     Named::Nowhere => unnamed.push((path, place)),
                     Named::As(found) => {
-                        let wrong = found.iter().find(|(_, line)| line.laid_out(ty, order).is_none());
-                        faults.extend(wrong.map(|(_, line)| self.other_axes(path, ty, line, place)));
+                        let wrong = found.iter().filter_map(|one| self.wrong_bracket(one, path, (ty, order), place));
+                        faults.extend(wrong);
                     }
                 }
             }
             faults.extend(unnamed_weights(pretrained, map, &unnamed));
         }
-        faults.into_iter().for_each(|fault| drop(self.fault(fault)));
+        // One line is often that of several weights.
+        let place = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
+        let mut told = Vec::new();
+        for fault in faults {
+            if !told.contains(&place(&fault)) {
+                told.push(place(&fault));
+                self.fault(fault);
+            }
+        }
     }
 
     /// Weights and states of the nets of a model: path, type, declared order of the axes, place.
@@ -77,11 +88,24 @@ impl<'m> Elaborator<'m> {
         weights.chain(states).filter(move |(path, ..)| self.spec.pretrained_for(path) == Some(pretrained))
     }
 
-    fn other_axes(&self, path: &str, ty: &Type, line: &Official, place: Span) -> Fault {
+    /// What is wrong with the bracket that counts for a weight.
+    fn wrong_bracket(&self, sought: &Sought, path: &str, (ty, order): (&Type, &[Axis]), place: Span) -> Option<Fault> {
         let own = self.shown_axes(&ty.axes);
+        if sought.line != sought.bracket && !sought.line.layout.is_empty() {
+            let message = format!("a bracket stands behind a stem, below which `{path}` and others lie");
+            let fault = Fault::error("misplaced", message, sought.line.span, "a stem");
+            return Some(
+                fault.help("Write a line with the whole name for the weight that is laid out otherwise; it comes before the stem's."),
+            );
+        }
+        if sought.bracket.laid_out(ty, order).is_some() {
+            return None;
+        }
         let message = format!("the bracket is not of the axes of `{path}`, which has {own}");
-        let fault = Fault::error("axis-mismatch", message, line.span, "laid out so").also(place, format!("has {own}"));
-        fault.help("A bracket lists every axis of the weight once; an axis that the weight lacks has length one, as in `[one: 1, feature]`.")
+        let fault = Fault::error("axis-mismatch", message, sought.bracket.span, "laid out so").also(place, format!("has {own}"));
+        let help =
+            "A bracket lists every axis of the weight once; an axis that the weight lacks has length one, as in `[one: 1, feature]`.";
+        Some(fault.help(help))
     }
 
     fn official(&mut self, rule: &'m NameRule, scope: &Rc<Scope<'m>>) -> Result<Official, Abort> {
@@ -114,8 +138,16 @@ fn unnamed_weights(pretrained: &Pretrained, map: &str, unnamed: &[(&str, Span)])
     let more = if unnamed.len() > SHOWN { format!(" and {} more", unnamed.len() - SHOWN) } else { String::new() };
     let message = format!("`{map}` has no line for {}{more}", nearest::list(&names));
     let fault = Fault::error("unnamed-weight", message, pretrained.span, "this map").also(*place, "the first of them");
-    let own = names[0].strip_prefix(pretrained.model.as_str()).unwrap_or(names[0]).trim_start_matches('.');
+    let own = bracketed(names[0].strip_prefix(pretrained.model.as_str()).unwrap_or(names[0]));
     Some(fault.help(format!("Write `\"official.name\" : {own}`, or `\"\" : {own}` if the file does not have it.")))
+}
+
+/// `.block.3.w` as it is written, `block[3].w`.
+fn bracketed(path: &str) -> String {
+    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = path.split('.').filter(|part| !part.is_empty());
+    let written = parts.map(|part| if number(part) { format!("[{part}]") } else { format!(".{part}") });
+    written.collect::<String>().trim_start_matches('.').to_string()
 }
 
 /// `block[i].attend.w` as `block.{i}.attend.w`.

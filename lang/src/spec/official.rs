@@ -9,8 +9,19 @@ pub enum Named<'a> {
     Nowhere,
     /// A line says that the file does not have it: it starts as the net says.
     Absent,
-    /// Official names, each with the line whose bracket counts: the first one that the file has is meant.
-    As(Vec<(String, &'a Official)>),
+    /// Official names: the first one that the file has is meant.
+    As(Vec<Sought<'a>>),
+}
+
+/// An official name under which a tensor is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sought<'a> {
+    /// The name, with numbers in the place of counters.
+    pub name: String,
+    /// The line that names the weight or the part that it belongs to.
+    pub line: &'a Official,
+    /// The line whose bracket counts: an ending, or the same.
+    pub bracket: &'a Official,
 }
 
 impl Spec {
@@ -40,13 +51,15 @@ pub fn named<'a>(lines: &'a [Official], own: &str) -> Named<'a> {
         return Named::Absent;
     }
     let stems = || ours().filter(|(line, _)| !line.name.is_empty() && !line.is_ending());
-    let whole = |path: &str| -> Vec<(String, &'a Official)> {
-        stems().filter_map(|(line, ours)| Some((filled(&line.name, &numbers(ours, path)?), line))).collect()
+    let whole = |path: &str| -> Vec<Sought<'a>> {
+        let filled = |line: &'a Official, ours| Some(Sought { name: filled(&line.name, &numbers(ours, path)?), line, bracket: line });
+        stems().filter_map(|(line, ours)| filled(line, ours)).collect()
     };
     let mut found = whole(own);
     for (ending, leaf) in ours().filter(|(line, _)| line.is_ending()) {
         let Some(part) = own.strip_suffix(leaf).and_then(|rest| rest.strip_suffix('.')) else { continue };
-        found.extend(whole(part).into_iter().map(|(stem, _)| (format!("{stem}{}", &ending.name[1..]), ending)));
+        let ended = |stem: Sought<'a>| Sought { name: format!("{}{}", stem.name, &ending.name[1..]), bracket: ending, ..stem };
+        found.extend(whole(part).into_iter().map(ended));
     }
     if found.is_empty() { Named::Nowhere } else { Named::As(found) }
 }
@@ -74,8 +87,7 @@ impl Official {
             (None, Some(1)) => Some((*axis, 1)),
             _ => None,
         };
-        let groups: Vec<Vec<(Axis, usize)>> =
-            self.layout.iter().map(|group| group.iter().map(sized).collect()).collect::<Option<_>>()?;
+        let groups: Vec<Vec<(Axis, usize)>> = self.layout.iter().map(|group| group.iter().map(sized).collect()).collect::<Option<_>>()?;
         let once = |axis: Axis| groups.iter().flatten().filter(|(known, _)| *known == axis).count() == 1;
         ty.axes.iter().all(|(axis, _)| once(*axis)).then_some(groups)
     }
@@ -164,7 +176,7 @@ mod tests {
 
     fn names(lines: &[Official], own: &str) -> Vec<String> {
         match named(lines, own) {
-            Named::As(found) => found.into_iter().map(|(name, _)| name).collect(),
+            Named::As(found) => found.into_iter().map(|one| one.name).collect(),
             Named::Absent => vec!["absent".into()],
             Named::Nowhere => Vec::new(),
         }

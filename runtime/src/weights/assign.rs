@@ -5,7 +5,7 @@ use std::path::Path;
 
 use segc_lang::fault::Fault;
 use segc_lang::nearest;
-use segc_lang::spec::official::Named;
+use segc_lang::spec::official::{Named, Sought};
 use segc_lang::spec::{Axis, Official, Pretrained, Spec, Type};
 
 use super::{Listed, Weights, safe};
@@ -122,13 +122,13 @@ struct Assigned<'s, 'f> {
 struct Match<'s, 'f> {
     wanted: Wanted<'s>,
     tensor: &'f Listed,
-    line: &'s Official,
+    sought: Sought<'s>,
     /// The official axes, each as those of ours that it joins.
     groups: Vec<Vec<(Axis, usize)>>,
 }
 
 /// A weight with the names under which its tensor is looked for.
-type Sought<'a> = (Wanted<'a>, Vec<(String, &'a Official)>);
+type Looked<'a> = (Wanted<'a>, Vec<Sought<'a>>);
 
 impl<'s, 'f> Assigned<'s, 'f> {
     fn of(spec: &'s Spec, pretrained: &Pretrained, weights: &'f Weights, wanted: &[Wanted<'s>]) -> Result<Assigned<'s, 'f>, RunError> {
@@ -137,17 +137,17 @@ impl<'s, 'f> Assigned<'s, 'f> {
             Named::As(names) => Some((*one, names)),
             Named::Absent | Named::Nowhere => None,
         };
-        let sought: Vec<Sought> = wanted.iter().filter_map(names).collect();
-        let prefix = prefix(pretrained, &by_name, &sought)?;
+        let looked: Vec<Looked> = wanted.iter().filter_map(names).collect();
+        let prefix = prefix(pretrained, &by_name, &looked)?;
         let (mut matches, mut missing) = (Vec::new(), Vec::new());
-        for (wanted, names) in &sought {
+        for (wanted, names) in &looked {
             let look = |name: &str| by_name.get(name).or_else(|| by_name.get(format!("{prefix}{name}").as_str())).copied();
-            match names.iter().find_map(|(name, line)| Some((look(name)?, *line))) {
-                Some((tensor, line)) => {
-                    let groups = line.laid_out(wanted.ty, wanted.order).unwrap_or_default();
-                    matches.push(Match { wanted: *wanted, tensor, line, groups });
+            match names.iter().find_map(|sought| Some((look(&sought.name)?, sought))) {
+                Some((tensor, sought)) => {
+                    let groups = sought.bracket.laid_out(wanted.ty, wanted.order).unwrap_or_default();
+                    matches.push(Match { wanted: *wanted, tensor, sought: sought.clone(), groups });
                 }
-                None => missing.push((wanted, names)),
+                None => missing.push((wanted, names.as_slice())),
             }
         }
         if let Some(fault) = missing_tensors(pretrained, weights, &prefix, &missing) {
@@ -159,13 +159,13 @@ impl<'s, 'f> Assigned<'s, 'f> {
 }
 
 /// What stands before official names in a file: nothing, `module.`, or a key of the file; whatever finds most of them.
-fn prefix(pretrained: &Pretrained, by_name: &HashMap<&str, &Listed>, sought: &[Sought]) -> Result<String, RunError> {
+fn prefix(pretrained: &Pretrained, by_name: &HashMap<&str, &Listed>, looked: &[Looked]) -> Result<String, RunError> {
     let keys: BTreeSet<&str> = by_name.keys().filter_map(|name| name.split_once('.')).map(|(key, _)| key).collect();
     let own = ["".to_string(), "module.".to_string()];
     let of_keys = keys.iter().filter(|key| **key != "module").flat_map(|key| [format!("{key}."), format!("{key}.module.")]);
     let held = |prefix: &str| {
         let has = |name: &str| by_name.contains_key(format!("{prefix}{name}").as_str());
-        sought.iter().filter(|(_, names)| names.iter().any(|(name, _)| has(name))).count()
+        looked.iter().filter(|(_, names)| names.iter().any(|sought| has(&sought.name))).count()
     };
     let mut best: Vec<(usize, String)> = own.into_iter().chain(of_keys).map(|prefix| (held(&prefix), prefix)).collect();
     // Sorting keeps the order of equal ones.
@@ -174,7 +174,9 @@ fn prefix(pretrained: &Pretrained, by_name: &HashMap<&str, &Listed>, sought: &[S
         [(most, first), (second, other), ..] if most == second && *most > 0 && !first.is_empty() => {
             let message = format!("`{first}` and `{other}` in {} hold the tensors of `{}` equally well", pretrained.file, pretrained.model);
             let fault = Fault::error("missing-tensor", message, pretrained.span, "which of them is meant?");
-            let help = format!("Write the key into the names of the map, as in `\"{first}..\"`, or take one part out with `segc weights convert --below`.");
+            let help = format!(
+                "Write the key into the names of the map, as in `\"{first}..\"`, or take one part out with `segc weights convert --below`."
+            );
             Err(RunError::Weights(Box::new(fault.help(help))))
         }
         [(_, first), ..] => Ok(first.clone()),
@@ -187,7 +189,7 @@ impl Match<'_, '_> {
     fn fits(&self, spec: &Spec, pretrained: &Pretrained) -> Result<(), RunError> {
         let due: Vec<usize> = self.groups.iter().map(|group| group.iter().map(|(_, size)| size).product()).collect();
         let (name, file, path) = (&self.tensor.name, &pretrained.file, self.wanted.path);
-        let exact = !self.line.layout.is_empty();
+        let exact = !self.sought.bracket.layout.is_empty();
         let same = if exact { self.tensor.shape == due } else { without_ones(&self.tensor.shape) == without_ones(&due) };
         if same && self.tensor.element.is_real() {
             return Ok(());
@@ -205,8 +207,7 @@ impl Match<'_, '_> {
             );
             (message, help)
         };
-        let fault = Fault::error("misshapen-tensor", message, self.line.span, "this line").also(pretrained.span, "for this model");
-        Err(RunError::Weights(Box::new(fault.help(help))))
+        Err(RunError::Weights(Box::new(at_line("misshapen-tensor", message, &self.sought, pretrained).help(help))))
     }
 
     /// The values in our order of axes.
@@ -215,7 +216,7 @@ impl Match<'_, '_> {
         let official = self.tensor.element.reals(&bytes).unwrap_or_default();
         if let Some(at) = official.iter().position(|value| !value.is_finite()) {
             let message = format!("`{}` in {} is {} at element {at}", self.tensor.name, pretrained.file, official[at]);
-            let fault = Fault::error("misshapen-tensor", message, self.line.span, "this line").also(pretrained.span, "for this model");
+            let fault = at_line("misshapen-tensor", message, &self.sought, pretrained);
             return Err(RunError::Weights(Box::new(fault.help("Weights are finite; the file is damaged, or of a training that failed."))));
         }
         let laid: Vec<(Axis, usize)> = self.groups.iter().flatten().copied().collect();
@@ -250,33 +251,43 @@ fn opened(pretrained: &Pretrained) -> Result<Weights, RunError> {
 fn unusable(pretrained: &Pretrained, why: &str) -> RunError {
     let message = format!("{} {why}", pretrained.file);
     let fault = Fault::error("unusable-weights", message, pretrained.span, format!("`{}` begins with it", pretrained.model));
-    RunError::Weights(Box::new(fault.help("Name a file of safetensors or a checkpoint of PyTorch; with `none` the model begins as its net says.")))
+    RunError::Weights(Box::new(
+        fault.help("Name a file of safetensors or a checkpoint of PyTorch; with `none` the model begins as its net says."),
+    ))
 }
 
 /// All tensors that a file lacks, in one fault.
-fn missing_tensors(
-    pretrained: &Pretrained,
-    weights: &Weights,
-    prefix: &str,
-    missing: &[(&Wanted, &Vec<(String, &Official)>)],
-) -> Option<Fault> {
+fn missing_tensors(pretrained: &Pretrained, weights: &Weights, prefix: &str, missing: &[(&Wanted, &[Sought])]) -> Option<Fault> {
     let (wanted, names) = missing.first()?;
-    let (first, line) = names.first()?;
-    let looked: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    let sought = names.first()?;
+    let first = sought.name.as_str();
+    let looked: Vec<&str> = names.iter().map(|one| one.name.as_str()).collect();
     let file = &pretrained.file;
     let mut message = format!("{file} has no tensor {}, with which `{}` is to begin", nearest::list(&looked), wanted.path);
-    let others: Vec<&str> = missing[1..].iter().filter_map(|(_, names)| Some(names.first()?.0.as_str())).collect();
+    let others: Vec<&str> = missing[1..].iter().filter_map(|(_, names)| Some(names.first()?.name.as_str())).collect();
     if !others.is_empty() {
         let more = if others.len() > SHOWN { ", .." } else { "" };
-        message += &format!("; {} more are missing: {}{more}", others.len(), nearest::list(&others[..others.len().min(SHOWN)]));
+        message += &format!(
+            "; {} more {} missing: {}{more}",
+            others.len(),
+            if others.len() == 1 { "is" } else { "are" },
+            nearest::list(&others[..others.len().min(SHOWN)])
+        );
     }
     let own = weights.tensors.iter().map(|one| one.name.strip_prefix(prefix).unwrap_or(&one.name));
     let inside = weights.others.iter().find(|other| !other.name.is_empty() && format!("{prefix}{first}").starts_with(&other.name));
     let help = match (nearest::nearest(first, own), inside) {
         (_, Some(other)) => format!("`{}` in it is an object of `{}`, which is not read.", other.name, other.what),
         (Some(near), None) => format!("Did you mean `{near}`? `segc weights show {file}` lists all."),
-        (None, None) => format!("`segc weights show {file}` lists what it holds; a weight that it lacks on purpose has the line `\"\" : path`."),
+        (None, None) => {
+            format!("`segc weights show {file}` lists what it holds; a weight that it lacks on purpose has the line `\"\" : path`.")
+        }
     };
-    let fault = Fault::error("missing-tensor", message, line.span, "this line").also(pretrained.span, "for this model");
-    Some(fault.help(help))
+    Some(at_line("missing-tensor", message, sought, pretrained).help(help))
+}
+
+/// A fault at a line of a map; where the map stands in another file, with the model.
+fn at_line(code: &'static str, message: String, sought: &Sought, pretrained: &Pretrained) -> Fault {
+    let fault = Fault::error(code, message, sought.line.span, "this line");
+    if sought.line.span.source == pretrained.span.source { fault } else { fault.also(pretrained.span, "for this model") }
 }

@@ -110,7 +110,9 @@ impl Element {
             Element::F64 => Some(bytes.as_chunks().0.iter().map(|one| f64::from_le_bytes(*one) as f32).collect()),
             Element::F16 => Some(bytes.as_chunks().0.iter().map(|one| half(u16::from_le_bytes(*one))).collect()),
             // The upper half of a single.
-            Element::BF16 => Some(bytes.as_chunks().0.iter().map(|one| f32::from_bits(u32::from(u16::from_le_bytes(*one)) << 16)).collect()),
+            Element::BF16 => {
+                Some(bytes.as_chunks().0.iter().map(|one| f32::from_bits(u32::from(u16::from_le_bytes(*one)) << 16)).collect())
+            }
             _ => None,
         }
     }

@@ -113,7 +113,8 @@ impl<'a> Walk<'a> {
 fn placed(heap: &Heap, tensor: &Rebuilt, element: Element, name: String, storages: &HashMap<&str, Stored>) -> Result<Listed, String> {
     let Node::Storage(storage) = heap.get(tensor.storage) else { return Err(format!("the tensor `{name}` has no storage")) };
     let key = heap.text(storage.key).unwrap_or_default();
-    let stored = storages.get(key).ok_or_else(|| format!("the tensor `{name}` lies in the storage `{key}`, which the file does not have"))?;
+    let stored =
+        storages.get(key).ok_or_else(|| format!("the tensor `{name}` lies in the storage `{key}`, which the file does not have"))?;
     let short = || {
         let promised = storage.elements.saturating_mul(element.bytes());
         format!("the storage `{key}` of `{name}` has {} bytes and is said to have {promised}", stored.bytes)

@@ -5,12 +5,45 @@ use super::{Machine, Trouble, refused};
 
 /// Modules of which a state dict needs nothing, and through which a pickle can reach the system.
 const REACHING: [&str; 21] = [
-    "bdb", "code", "codeop", "commands", "ctypes", "importlib", "marshal", "multiprocessing", "nt", "os", "pdb", "pickle", "pkgutil", "posix",
-    "pty", "runpy", "shutil", "socket", "subprocess", "sys", "webbrowser",
+    "bdb",
+    "code",
+    "codeop",
+    "commands",
+    "ctypes",
+    "importlib",
+    "marshal",
+    "multiprocessing",
+    "nt",
+    "os",
+    "pdb",
+    "pickle",
+    "pkgutil",
+    "posix",
+    "pty",
+    "runpy",
+    "shutil",
+    "socket",
+    "subprocess",
+    "sys",
+    "webbrowser",
 ];
 /// What `builtins` has that only makes values.
 const HARMLESS: [&str; 16] = [
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object", "range", "set", "slice", "str",
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "long",
+    "object",
+    "range",
+    "set",
+    "slice",
+    "str",
     "tuple",
 ];
 /// Most axes of a tensor.
