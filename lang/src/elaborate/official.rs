@@ -137,7 +137,7 @@ fn unnamed_weights(pretrained: &Pretrained, map: &str, unnamed: &[(&str, Span)])
     let names: Vec<&str> = unnamed.iter().take(SHOWN).map(|(path, _)| *path).collect();
     let more = if unnamed.len() > SHOWN { format!(" and {} more", unnamed.len() - SHOWN) } else { String::new() };
     let message = format!("`{map}` has no line for {}{more}", nearest::list(&names));
-    let fault = Fault::error("unnamed-weight", message, pretrained.span, "this map").also(*place, "the first of them");
+    let fault = Fault::error("unnamed-weight", message, pretrained.span, "this file and map").also(*place, "the first of them");
     let own = bracketed(names[0].strip_prefix(pretrained.model.as_str()).unwrap_or(names[0]));
     Some(fault.help(format!("Write `\"official.name\" : {own}`, or `\"\" : {own}` if the file does not have it.")))
 }
