@@ -113,7 +113,7 @@ fn files_that_do_not_fit_are_named_before_anything_runs() {
         run(home.path(), &[])
     };
     let line = "small.seg:";
-    said("\"head\"", "\"haed\"").fails(3, &["missing-tensor", "haed.weight", "S.head.w", "`head.weight`", line]);
+    said("\"head\"", "\"haed\"").fails(3, &["missing-tensor", "haed.bias", "haed.weight", "S.head.b", "`head.bias`", line]);
     said("nn::conv(4)", "nn::conv(4, kernel: 5)").fails(3, &["misshapen-tensor", "stem.weight", "[4, 3, 3, 3]", "[4, 3, 5, 5]", line]);
     let bracket = "[out, channel, row, column]";
     said(bracket, "[channel, (row, column, out)]").fails(3, &["misshapen-tensor", "blocks.0.1.weight", "[4, 4, 1, 1]", "[4, 4]", line]);
