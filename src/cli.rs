@@ -37,6 +37,8 @@ pub enum Command {
     Fmt(Fmt),
     /// Explain a fault: what it means, a wrong and a right example
     Explain(Explain),
+    /// Look into files of weights that others trained, and convert them
+    Weights(Weights),
     /// List the ops that the language is built on
     Ops,
     /// Write a commented spec to start from
@@ -257,6 +259,51 @@ pub struct Explain {
     /// Name of a fault, such as axis-mismatch; without one, all are listed
     #[arg(value_name = "CODE")]
     pub code: Option<String>,
+}
+
+/// `segc weights`.
+#[derive(Debug, Args)]
+pub struct Weights {
+    /// What to do with a file.
+    #[command(subcommand)]
+    pub verb: WeightsVerb,
+}
+
+/// What `segc weights` does.
+#[derive(Debug, Subcommand)]
+pub enum WeightsVerb {
+    /// List the tensors of a PyTorch checkpoint or a file of safetensors
+    Show(WeightsShow),
+    /// Write the tensors of a file as safetensors
+    Convert(WeightsConvert),
+}
+
+/// `segc weights show`.
+#[derive(Debug, Args)]
+pub struct WeightsShow {
+    /// The file; nothing in it is executed
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `segc weights convert`.
+#[derive(Debug, Args)]
+pub struct WeightsConvert {
+    /// The file; nothing in it is executed
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The file to write
+    #[arg(value_name = "OUT.safetensors")]
+    pub output: PathBuf,
+    /// Only what lies below this key, without it: `teacher.backbone`
+    #[arg(long, value_name = "KEY")]
+    pub below: Option<String>,
+    /// Replace the file that is there
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// `segc new`.

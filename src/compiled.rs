@@ -86,6 +86,10 @@ pub fn failed_at(error: RunError, sources: &Sources) -> Exit {
             tell(&fault, sources);
             Exit::Usage
         }
+        RunError::Weights(fault) => {
+            tell(&fault, sources);
+            Exit::Data
+        }
         RunError::NotFinite(fault) => {
             tell(&fault, sources);
             Exit::Numeric
@@ -99,7 +103,7 @@ pub fn failed(error: RunError) -> Exit {
     console::error(&error.to_string());
     match error {
         RunError::Usage(_) | RunError::Spec(_) => Exit::Usage,
-        RunError::Data(_) => Exit::Data,
+        RunError::Data(_) | RunError::Weights(_) => Exit::Data,
         RunError::Checkpoint(_) => Exit::Checkpoint,
         RunError::Numeric(_) | RunError::NotFinite(_) => Exit::Numeric,
         RunError::Environment(_) => Exit::Environment,

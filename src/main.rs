@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use commands::{check, compare, explain, fmt, new, ops, run, show, sweep};
+use commands::{check, compare, explain, fmt, new, ops, run, show, sweep, weights};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Fmt(args) => fmt::fmt(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Weights(args) => weights::weights(&args.verb),
         Command::Ops => ops::ops(),
         Command::New(args) => new::new(&args),
     };

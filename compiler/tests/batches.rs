@@ -54,7 +54,7 @@ impl Text {
         let start = self.number(0.0);
         let ty = Type { element: Element::Real, axes: axes.to_vec() };
         let span = self.0.terms.get(start).span;
-        self.0.weights.push(Weight { path: format!("w{}", self.0.weights.len()), ty, start, span });
+        self.0.weights.push(Weight { path: format!("w{}", self.0.weights.len()), ty, order: Vec::new(), start, span });
         self.term(Prim::Weight(self.0.weights.len() - 1), &[], axes)
     }
 
@@ -367,7 +367,13 @@ impl Counter {
         let mut text = Text::new();
         let start = text.number(1.0);
         let span = text.0.terms.get(start).span;
-        text.0.buffers.push(Buffer { path: "net.u".into(), ty: Type { element: Element::Real, axes: Vec::new() }, start, span });
+        text.0.buffers.push(Buffer {
+            path: "net.u".into(),
+            ty: Type { element: Element::Real, axes: Vec::new() },
+            order: Vec::new(),
+            start,
+            span,
+        });
         Counter { text }
     }
 

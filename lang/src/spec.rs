@@ -4,6 +4,7 @@
 //! equal numbers. Axes of a value have no order in the language; types list them in the order of [`Spec::axes`], which is also
 //! the order in which the compiler lays them out, the last one contiguous.
 
+pub mod official;
 mod prims;
 mod reach;
 mod train;
@@ -317,6 +318,8 @@ pub struct Weight {
     pub path: String,
     /// Its type.
     pub ty: Type,
+    /// Its axes in the order in which its declaration lists them.
+    pub order: Vec<Axis>,
     /// Its first value, a shared term of its type or without axes.
     pub start: TermId,
     /// Where it is declared.
@@ -330,6 +333,8 @@ pub struct Buffer {
     pub path: String,
     /// Its type.
     pub ty: Type,
+    /// Its axes in the order in which its declaration lists them.
+    pub order: Vec<Axis>,
     /// Its first value, a shared term of its type or without axes.
     pub start: TermId,
     /// Where it is declared.
@@ -345,15 +350,30 @@ pub struct Call {
     pub order: Vec<Span>,
 }
 
-/// One line of a `names` item.
+/// One line of a `names` item ([`official`] says what it means).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Official {
-    /// The official name; `{i}` stands for a number.
+    /// The official name: `{i}` stands for a number, `*` for any text; empty for what the file does not have.
     pub name: String,
-    /// Path of the weight or state: `block[i].attend.qkv.w` as `block.{i}.attend.qkv.w`.
-    pub path: String,
+    /// Path of the weight, state or part: `block[i].attend.qkv.w` as `block.{i}.attend.qkv.w`; none where nothing uses the tensor.
+    pub path: Option<String>,
     /// How the official tensor's axes are laid out, each a list of axes with an optional size; empty where it is laid out as ours.
     pub layout: Vec<Vec<(Axis, Option<usize>)>>,
+    /// The line's place.
+    pub span: Span,
+}
+
+/// A model whose weights and states come from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pretrained {
+    /// Path of the model: `dino`, of a family `G.0`.
+    pub model: String,
+    /// The file, as the spec or the command line names it.
+    pub file: String,
+    /// Number of its map in [`Spec::names`].
+    pub names: usize,
+    /// Where the model says so.
+    pub span: Span,
 }
 
 /// What an evaluation goes over.
@@ -421,6 +441,8 @@ pub struct Spec {
     pub calls: Vec<Call>,
     /// Maps from official names to paths, by name of the item.
     pub names: Vec<(String, Vec<Official>)>,
+    /// Models whose weights come from files.
+    pub pretrained: Vec<Pretrained>,
     /// The values that [`crate::params::Overrides::wanted`] asks for. Fields of records and members of lists follow after a dot.
     pub wanted: Vec<(String, TermId)>,
     /// The per-image optimisations.

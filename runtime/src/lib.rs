@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod record;
 pub mod session;
 pub mod train;
+pub mod weights;
 
 pub use segc_compiler::rng;
 

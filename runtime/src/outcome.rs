@@ -140,6 +140,9 @@ pub enum RunError {
     /// The data is unusable (3).
     #[error("{0}")]
     Data(String),
+    /// A file of weights is unusable, or is of another model, with the place in the spec (3).
+    #[error("{}", .0.message)]
+    Weights(Box<segc_lang::fault::Fault>),
     /// Numbers are not finite (5).
     #[error("{0}")]
     Numeric(String),

@@ -12,6 +12,7 @@ pub mod run;
 pub mod show;
 pub mod summary;
 pub mod sweep;
+pub mod weights;
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use segc_lang::fault::Fault;
 use segc_lang::format::format;
-use segc_lang::params::Overrides;
+use segc_lang::params::{Moment, Overrides};
 use segc_lang::spec::Spec;
 use segc_runtime::checkpoint::Checkpoints;
 use segc_runtime::outcome::{Found, Measured, Observer, Outcome, RunError};
@@ -13,7 +13,8 @@ use segc_runtime::record::{About, Identity, Opened, Recorder, Table, Text};
 use segc_runtime::session::{self, On, Options};
 use segc_runtime::train::log::{Panel, Record};
 use segc_runtime::train::state::State;
-use segc_runtime::train::{self, Ended, Schedule};
+use segc_runtime::train::{self, Ended, Schedule, Specs};
+use segc_runtime::weights::{self, Examined};
 
 use crate::cli::{DeviceName, Machine, Run};
 use crate::commands::profile;
@@ -36,7 +37,9 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let ready = compiled(&path, &overrides, args.quiet)?;
     refuse_pending(&ready)?;
     let threads = args.machine.threads.count();
-    let about = about(args, &ready, variants, threads);
+    let specs = Moments { checked: &ready.checked, overrides };
+    let weights = examined(&ready, &specs).map_err(|error| failed_at(error, &ready.checked.modules.sources))?;
+    let about = about(args, &ready, variants, threads, weights);
     let out = args.out.clone().unwrap_or_else(|| about.identity.default_folder(&about.variants));
     let recorder = match Recorder::open(&out, about, args.overwrite).map_err(failed)? {
         Opened::Ready(recorder) => recorder,
@@ -59,7 +62,6 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
     let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
     welcome(args, &out, &state, &options);
-    let specs = Moments { checked: &ready.checked, overrides };
     let mut watch = Watch { recorder: *recorder, progress: Progress::new(args.quiet), interrupt, checkpoints, left: None };
     match attempt_steps(args, &ready.spec, &specs, &options, state, &mut watch) {
         Ok((outcome, ended)) => {
@@ -228,7 +230,18 @@ fn say(args: &Run, text: &str) {
     }
 }
 
-fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize) -> About {
+/// Looks into the files of weights that models begin with, for all phases, before anything runs.
+fn examined(ready: &Compiled, moments: &Moments) -> Result<Examined, RunError> {
+    if ready.spec.pretrained.is_empty() {
+        return Ok(Examined::default());
+    }
+    let lasting = ready.spec.phases.iter().enumerate().filter(|(_, phase)| phase.length.amount > 0.0);
+    let phases = lasting.map(|(number, _)| moments.at(Moment::Phase { number, training: true }));
+    let specs: Vec<Spec> = std::iter::once(Ok(ready.spec.clone())).chain(phases).collect::<Result<_, _>>()?;
+    weights::examine(&specs)
+}
+
+fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize, weights: Examined) -> About {
     let sources = ready.texts.iter().map(|(name, text)| {
         let canonical = format(text).unwrap_or_else(|_| text.clone());
         Text { name: name.clone(), text: text.clone(), canonical }
@@ -243,9 +256,10 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize) ->
         sources: sources.collect(),
         params: ready.spec.params.clone(),
         seed: args.seed,
+        weights: weights.files,
         device: on(&args.machine).device().name().into(),
     };
-    About { identity, variants, threads, remarks: oracles.collect() }
+    About { identity, variants, threads, remarks: oracles.chain(weights.remarks).collect() }
 }
 
 fn on(machine: &Machine) -> On {

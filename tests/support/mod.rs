@@ -49,6 +49,7 @@ pub fn segc(folder: &Path, words: &[&str]) -> Said {
 }
 
 /// A folder with a spec `good.seg`.
+#[allow(dead_code, reason = "not every test file begins with this spec")]
 pub fn home() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     segc(home.path(), &["new", "good"]).succeeds();

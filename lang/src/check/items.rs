@@ -94,9 +94,36 @@ impl<'m> Checker<'m> {
                 let fault = Fault::error("unknown-name", message, name.span, "not bound").also(rule.official.span, "the official name");
                 self.fault(with(fault, suggestion(&name.text, indices.iter().copied())));
             }
+            self.official_name(rule, &indices);
             for group in rule.layout.iter().flatten() {
                 self.group(group, scope);
             }
+        }
+    }
+
+    /// Counters and stars stand where they mean something.
+    fn official_name(&mut self, rule: &'m NameRule, counters: &[&str]) {
+        let (name, place) = (&rule.official.text, rule.official.span);
+        let unused = is_none(&rule.ours);
+        let mut counted = Vec::new();
+        bracket_names(&rule.ours, &mut counted);
+        let closed = name.matches('{').count() == name.matches('}').count() && counters.iter().all(|one| is_word(one));
+        let bound = counted.iter().all(|name| counters.contains(&name.text.as_str()));
+        let idle = counters.iter().any(|one| counted.iter().all(|name| name.text != *one));
+        let wrong = if !closed {
+            Some(("a brace opens or closes no counter", "A counter is a name in braces: `\"blocks.{i}.norm.weight\"`."))
+        } else if idle && bound && !unused {
+            Some(("a counter of the official name stands nowhere in our path", "Say where it counts: `\"blocks.{i}.w\" : block[i].w`."))
+        } else if !unused && name.chars().skip(1).any(|c| c == '*') {
+            Some((
+                "a star stands inside of an official name",
+                "It may begin a name, as in `\"*.weight\" : w`; in `\"head.*\" : none` it may stand anywhere.",
+            ))
+        } else {
+            None
+        };
+        if let Some((message, help)) = wrong {
+            self.fault(Fault::error("misplaced", message, place, "here").help(help));
         }
     }
 
@@ -186,6 +213,16 @@ impl<'m> Checker<'m> {
             self.wrong_kind(&output.over, &what, "a data item");
         }
     }
+}
+
+/// Whether a line says that nothing uses a tensor.
+fn is_none(expr: &crate::syntax::Expr) -> bool {
+    matches!(&*expr.kind, crate::syntax::ExprKind::Path(path) if path.segments.len() == 1 && path.segments[0].text == "none")
+}
+
+/// Whether a text can be the name of a counter.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The bare names that index parts in a `names` map.

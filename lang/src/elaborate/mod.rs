@@ -168,6 +168,8 @@ pub(crate) struct Elaborator<'m> {
     weight_paths: HashMap<String, (usize, Span)>,
     /// The same of states.
     buffer_paths: HashMap<String, (usize, Span)>,
+    /// Numbers of the maps of official names in the spec, by their items.
+    maps: HashMap<(ModuleId, usize), usize>,
     /// Calls that change no state, by the path of the instance.
     idle_calls: HashMap<Rc<str>, usize>,
     /// What is being evaluated, to show the way round a cycle.
@@ -225,6 +227,7 @@ impl<'m> Elaborator<'m> {
             members: HashMap::new(),
             weight_paths: HashMap::new(),
             buffer_paths: HashMap::new(),
+            maps: HashMap::new(),
             idle_calls: HashMap::new(),
             running: Vec::new(),
             calls: Vec::new(),
@@ -264,9 +267,10 @@ impl<'m> Elaborator<'m> {
     fn finish(mut self, overrides: &Overrides, asked: &'m [Asked]) -> (Spec, Vec<Fault>) {
         self.settle(&overrides.variants, asked);
         if self.faults.is_empty() {
+            self.official_names();
             self.run(overrides.moment);
             self.want(&overrides.wanted);
-            self.official_names();
+            self.check_official();
         }
         self.check_terms(overrides.moment);
         let mut faults = Vec::new();

@@ -18,13 +18,14 @@ impl<'m> Elaborator<'m> {
     /// `model m = conv(64)`.
     pub fn model(&mut self, model: &'m Model, scope: &Rc<Scope<'m>>, shown: &str) -> Outcome<'m> {
         let name = &model.binder.name;
-        if model.from.is_some() {
-            return Err(self.pend("official weights", name.span));
-        }
         let module = scope.module;
         let of_spec = self.chain.contains(&module);
         let before = if of_spec { String::new() } else { format!("{}.", self.modules.list[module.0].name) };
-        self.instance(&model.net, name, format!("{before}{}", member(&name.text, shown)), scope)
+        let path = format!("{before}{}", member(&name.text, shown));
+        if let Some((file, names)) = &model.from {
+            self.pretrained(&path, file, names, scope)?;
+        }
+        self.instance(&model.net, name, path, scope)
     }
 
     /// `part a, b = conv(out)`: the one with this name.

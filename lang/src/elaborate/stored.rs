@@ -7,20 +7,20 @@ use super::ops::Axes;
 use super::value::{Abort, Outcome, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Act, Buffer, Element, Per, Prim, Statement, TermId, Type, Weight};
+use crate::spec::{Act, Axis, Buffer, Element, Per, Prim, Statement, TermId, Type, Weight};
 use crate::syntax::Stored;
 
 impl<'m> Elaborator<'m> {
     /// A weight that is read: it exists from now on.
     pub fn weight(&mut self, stored: &'m Stored, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
-        let (path, ty) = self.stored_type(stored, scope)?;
+        let (path, ty, order) = self.stored_type(stored, scope)?;
         let number = match self.declared(&path, &ty, stored.name.span, self.weight_paths.get(&path).copied())? {
             Some(number) => number,
             None => {
                 let start = self.start(stored, &path, &ty, scope)?;
                 let number = self.spec.weights.len();
                 self.weight_paths.insert(path.clone(), (number, self.calls_here(stored.name.span)));
-                self.spec.weights.push(Weight { path, ty: ty.clone(), start, span: stored.name.span });
+                self.spec.weights.push(Weight { path, ty: ty.clone(), order, start, span: stored.name.span });
                 number
             }
         };
@@ -37,26 +37,32 @@ impl<'m> Elaborator<'m> {
 
     /// The number of a state.
     pub fn buffer(&mut self, stored: &'m Stored, scope: &Rc<Scope<'m>>) -> Result<usize, Abort> {
-        let (path, ty) = self.stored_type(stored, scope)?;
+        let (path, ty, order) = self.stored_type(stored, scope)?;
         if let Some(number) = self.declared(&path, &ty, stored.name.span, self.buffer_paths.get(&path).copied())? {
             return Ok(number);
         }
         let start = self.start(stored, &path, &ty, scope)?;
         let number = self.spec.buffers.len();
         self.buffer_paths.insert(path.clone(), (number, self.calls_here(stored.name.span)));
-        self.spec.buffers.push(Buffer { path, ty, start, span: stored.name.span });
+        self.spec.buffers.push(Buffer { path, ty, order, start, span: stored.name.span });
         Ok(number)
     }
 
-    /// Path and type; both follow from the application.
-    fn stored_type(&mut self, stored: &'m Stored, scope: &Rc<Scope<'m>>) -> Result<(String, Type), Abort> {
+    /// Path, type, and axes in the order of the declaration; all follow from the application.
+    fn stored_type(&mut self, stored: &'m Stored, scope: &Rc<Scope<'m>>) -> Result<(String, Type, Vec<Axis>), Abort> {
         let Some(instance) = &scope.instance else { return Err(Abort::Faulted) };
         let path = format!("{instance}.{}", stored.name.text);
-        let Some(ty) = &stored.ty else { return Ok((path, self.type_of_start(stored, scope)?)) };
+        let order = |axes: &Axes| axes.iter().map(|(axis, _)| *axis).collect();
+        let Some(ty) = &stored.ty else {
+            let ty = self.type_of_start(stored, scope)?;
+            let order = order(&ty.axes);
+            return Ok((path, ty, order));
+        };
         match self.tensor_type(ty, scope)? {
             Some((element, mut axes)) => {
+                let order = order(&axes);
                 axes.sort();
-                Ok((path, Type { element, axes }))
+                Ok((path, Type { element, axes }, order))
             }
             None => {
                 let message = format!("the type of `{}` has a size that is not known here", stored.name.text);

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Codes whose cause cannot be shown in a short example.
-const WITHOUT_EXAMPLES: [&str; 5] = ["internal", "no-thread", "not-finite", "too-large", "unreadable"];
+const WITHOUT_EXAMPLES: [&str; 8] =
+    ["internal", "misshapen-tensor", "missing-tensor", "no-thread", "not-finite", "too-large", "unreadable", "unusable-weights"];
 
 /// A spec that has it passes all checks and has parts that `run` refuses.
 const REFUSED: &str = "not-executable-yet";
@@ -85,7 +86,7 @@ fn every_code_of_a_fault_has_a_page() {
             }
         }
     };
-    for folder in ["src", "../compiler/src", "../src"] {
+    for folder in ["src", "../compiler/src", "../runtime/src", "../src"] {
         visit(&home.join(folder), &mut look);
     }
     assert!(missing.is_empty(), "no page for {missing:?}");

@@ -44,6 +44,8 @@ struct About<'a> {
     #[serde(serialize_with = "crate::record::ordered::serialize")]
     params: Vec<(String, ParamValue)>,
     seed: u64,
+    #[serde(serialize_with = "crate::record::ordered::serialize", skip_serializing_if = "Vec::is_empty")]
+    weights: Vec<(String, String)>,
     device: &'a str,
     position: Position,
 }
@@ -93,6 +95,7 @@ pub(super) fn encode(state: &State, identity: &Identity, passing: bool) -> Resul
         spec: Spec { name: &identity.name, hash: identity.spec_hash() },
         params: identity.param_values(),
         seed: identity.seed,
+        weights: identity.weights.clone(),
         device: &identity.device,
         position,
     };

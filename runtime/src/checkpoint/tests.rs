@@ -10,7 +10,7 @@ use segc_lang::spec::{Param, ParamValue};
 fn identity(size: i64) -> Identity {
     let source = Text { name: "a.seg".into(), text: "let a = 1".into(), canonical: "let a = 1".into() };
     let params = vec![Param { name: "size".into(), value: ParamValue::Int(size), help: String::new() }];
-    Identity { name: "a".into(), sources: vec![source], params, seed: 3, device: "cpu".into() }
+    Identity { name: "a".into(), sources: vec![source], params, seed: 3, weights: Vec::new(), device: "cpu".into() }
 }
 
 fn state(total: u64) -> State {

@@ -1,6 +1,6 @@
 //! Files of a run directory: written whole under a temporary name, then renamed, so that no final name ever holds half a file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,15 +17,21 @@ pub(crate) enum Care {
 
 /// Writes a file whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8], care: Care) -> Result<(), RunError> {
+    let fill = |part: &Path| File::create(part)?.write_all(bytes);
+    write_by(path, care, fill).map_err(|cause| failed("write", path, &cause))
+}
+
+/// The same by somebody who writes to the path that it is given.
+pub(crate) fn write_by(path: &Path, care: Care, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
     let part = part_name(path);
-    let settled = || match (care, path.parent()) {
-        (Care::Durable, Some(folder)) => settle(folder),
+    let durable = care == Care::Durable;
+    let filled = fill(&part).and_then(|()| if durable { OpenOptions::new().write(true).open(&part)?.sync_all() } else { Ok(()) });
+    let settled = || match path.parent() {
+        Some(folder) if durable => settle(folder),
         _ => Ok(()),
     };
-    let written = fill(&part, bytes, care).and_then(|()| fs::rename(&part, path)).and_then(|()| settled());
-    written.map_err(|cause| {
+    filled.and_then(|()| fs::rename(&part, path)).and_then(|()| settled()).inspect_err(|_| {
         let _ = fs::remove_file(&part);
-        failed("write", path, &cause)
     })
 }
 
@@ -68,13 +74,4 @@ pub(crate) fn failed(action: &str, path: &Path, cause: &std::io::Error) -> RunEr
 fn part_name(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.part"))
-}
-
-fn fill(part: &Path, bytes: &[u8], care: Care) -> std::io::Result<()> {
-    let mut file = File::create(part)?;
-    file.write_all(bytes)?;
-    match care {
-        Care::Durable => file.sync_all(),
-        Care::Quick => Ok(()),
-    }
 }

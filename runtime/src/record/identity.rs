@@ -29,6 +29,8 @@ pub struct Identity {
     pub params: Vec<Param>,
     /// The seed of all draws.
     pub seed: u64,
+    /// Files of weights that models begin with, as the spec names them, with the SHA-256 of their content.
+    pub weights: Vec<(String, String)>,
     /// Name of the device: executors may differ in the last bits.
     pub device: String,
 }
@@ -49,7 +51,11 @@ impl Identity {
     pub fn hash(&self) -> String {
         let parts = (crate::VERSION, self.spec_hash(), self.param_values(), self.seed, &self.device);
         // Serialising strings and numbers into memory cannot fail.
-        hex(&Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()))
+        let mut bytes = serde_json::to_vec(&parts).unwrap_or_default();
+        if !self.weights.is_empty() {
+            bytes.extend(serde_json::to_vec(&self.weights).unwrap_or_default());
+        }
+        hex(&Sha256::digest(bytes))
     }
 
     /// Where the run goes if the user names no folder: `runs/iem+paper-1a2b3c4d`.
@@ -77,6 +83,9 @@ impl Identity {
         compare("the spec", &run["spec"]["name"], json(&self.name));
         for (name, value) in self.param_values() {
             compare(&name, &run["params"][&name], json(&value));
+        }
+        for (file, hash) in &self.weights {
+            compare(&format!("the content of {file}"), &run["weights"][file], json(hash));
         }
         compare("the seed", &run["seed"], json(self.seed));
         compare("the device", &run["device"], json(&self.device));
@@ -114,7 +123,7 @@ mod tests {
     fn identity(text: &str, size: i64) -> Identity {
         let param = Param { name: "size".into(), value: ParamValue::Int(size), help: String::new() };
         let source = Text { name: "a.seg".into(), text: text.into(), canonical: text.trim().into() };
-        Identity { name: "a".into(), sources: vec![source], params: vec![param], seed: 0, device: "cpu".into() }
+        Identity { name: "a".into(), sources: vec![source], params: vec![param], seed: 0, weights: Vec::new(), device: "cpu".into() }
     }
 
     #[test]
@@ -122,6 +131,16 @@ mod tests {
         assert_eq!(identity("let a = 1", 1).hash(), identity("  let a = 1 ", 1).hash());
         assert_ne!(identity("let a = 1", 1).hash(), identity("let a = 1", 2).hash());
         assert_ne!(identity("let a = 1", 1).hash(), identity("let a = 2", 1).hash());
+    }
+
+    #[test]
+    fn the_content_of_weights_is_part_of_a_run() {
+        let with = |hash: &str| Identity { weights: vec![("a.pth".into(), hash.into())], ..identity("x", 1) };
+        assert_ne!(with("1").hash(), with("2").hash());
+        assert_ne!(with("1").hash(), identity("x", 1).hash());
+        let run = serde_json::json!({ "spec": { "name": "a", "hash": identity("x", 1).spec_hash() }, "params": { "size": 1 }, "seed": 0,
+            "device": "cpu", "segc": crate::VERSION, "identity": "other", "weights": { "a.pth": "1" } });
+        assert_eq!(with("2").differences(&run), ["the content of a.pth is \"1\" there and \"2\" here"]);
     }
 
     #[test]

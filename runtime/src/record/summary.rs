@@ -110,6 +110,8 @@ pub(super) fn run_json(about: &About) -> String {
         #[serde(serialize_with = "super::ordered::serialize")]
         params: Vec<(String, ParamValue)>,
         seed: u64,
+        #[serde(serialize_with = "super::ordered::serialize", skip_serializing_if = "Vec::is_empty")]
+        weights: Vec<(String, String)>,
         threads: usize,
         device: &'a str,
     }
@@ -133,6 +135,7 @@ pub(super) fn run_json(about: &About) -> String {
         variants: &about.variants,
         params: identity.param_values(),
         seed: identity.seed,
+        weights: identity.weights.clone(),
         threads: about.threads,
         device: &identity.device,
     })

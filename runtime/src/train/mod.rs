@@ -227,6 +227,11 @@ impl Sets {
     }
 }
 
+/// Paths of all weights and states that a spec reaches.
+pub(crate) fn stored_paths(spec: &Spec) -> Vec<&str> {
+    start::tensors(spec).into_iter().map(|(_, path, ..)| path.as_str()).collect()
+}
+
 /// What tells data sets apart.
 fn key(data: &Data) -> String {
     format!("{:?} {:?} {:?} {:?}", data.name, data.source, data.steps, data.size)

@@ -1,4 +1,4 @@
-//! First values of weights and states, of averages the weights themselves.
+//! First values of weights and states: from the file of their model, else as the net says; of averages the weights themselves.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,25 @@ use super::clock::Time;
 use super::state::{Kind, State, Tensor};
 use crate::execute::Compiler;
 use crate::outcome::RunError;
+use crate::weights::{Wanted, first_values};
 
-/// Gives first values to all weights and states that a spec reaches and that have none. Draws are keyed by the seed, the path and how
+/// Gives first values to all weights and states that a spec reaches and that have none. Those of models that begin with a file are read
+/// from it, also where a model starts anew. Draws are keyed by the seed, the path and how
 /// often the model was started before.
 pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
     let mut missing: BTreeMap<u32, Vec<Stored>> = BTreeMap::new();
+    let mut in_files = Vec::new();
     for one in tensors(spec) {
-        match state.number(one.0, one.1) {
-            Some(number) => fits(one.1, one.2, state.tensor(number))?,
-            None => missing.entry(state.started(one.1)).or_default().push(one),
+        match (state.number(one.0, one.1), Wanted::of(spec, one.1)) {
+            (Some(number), _) => fits(one.1, one.2, state.tensor(number))?,
+            (None, Some(wanted)) => in_files.push((one.0, wanted)),
+            (None, None) => missing.entry(state.started(one.1)).or_default().push(one),
         }
+    }
+    let kinds: BTreeMap<&str, Kind> = in_files.iter().map(|(kind, wanted)| (wanted.path, *kind)).collect();
+    let wanted: Vec<Wanted> = in_files.iter().map(|(_, wanted)| *wanted).collect();
+    for (path, tensor) in first_values(spec, &wanted)? {
+        state.set(kinds[path].name(path), tensor);
     }
     for (count, group) in missing {
         let roots: Vec<(String, TermId)> = group.iter().map(|(kind, path, _, start)| (kind.name(path), *start)).collect();

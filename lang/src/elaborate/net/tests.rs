@@ -364,7 +364,7 @@ fn official_names_are_paths() {
                 \"cls\" : first [one: 1, (token: 1, feature)]\n}\n";
     let spec = trained(&pictures(text), &[]);
     let [(name, lines)] = spec.names.as_slice() else { panic!("{:?}", spec.names) };
-    assert_eq!((name.as_str(), lines[0].path.as_str(), lines[0].layout.len()), ("ours", "block.{i}.attend.w", 0));
+    assert_eq!((name.as_str(), lines[0].path.as_deref(), lines[0].layout.len()), ("ours", Some("block.{i}.attend.w"), 0));
     let shown: Vec<_> = lines[1]
         .layout
         .iter()
