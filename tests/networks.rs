@@ -33,6 +33,7 @@ fn run(text: &str, wanted: &[&str]) -> std::collections::BTreeMap<String, Vec<f6
     let weights = lab.spec.weights.iter().map(|own| (own.path.clone(), invented(&own.path, &sizes(&own.ty))));
     let states = lab.spec.buffers.iter().map(|own| (own.path.clone(), invented(&own.path, &sizes(&own.ty))));
     lab.values = weights.chain(states).collect();
+    lab.clock = true;
     lab.run()
 }
 
@@ -106,6 +107,40 @@ fn heads_over_random_projections() {
     let pictures: String = (0..4).map(|k| picture(&format!("tap_{k}"), [3 + k, 32 >> k, 32 >> k])).collect();
     let text = pictures + "model subject = gan::projected_heads(2)\nlet logits = subject([tap_0(0), tap_1(0), tap_2(0), tap_3(0)])";
     agrees("logits", &run(&format!("use std::gan\n{text}"), &["logits"])["logits"], PROJECTED);
+}
+
+/// Zhao et al. 2020: what happened to the colours is read off the result.
+#[test]
+fn changes_of_colour_are_those_of_diffaugment() {
+    let text = picture("given", [3, 8, 8])
+        + "let x = given(0)
+        let once  = augment::diffaugment(x, shifted: 0, hole: 0)
+        let twice = [augment::diffaugment(y, shifted: 0, hole: 0) for y in [x, x]]
+        let first  = twice[0]
+        let second = twice[1]
+        let cut = augment::diffaugment(x, shifted: 0)
+        let moved = augment::diffaugment(x, hole: 0)";
+    let found = run(&format!("use std::augment\n{text}"), &["x", "once", "first", "second", "cut", "moved"]);
+    let x = &found["x"];
+    let grey = |image: &[f64], pixel: usize| (0..3).map(|channel| image[64 * channel + pixel]).sum::<f64>() / 3.0;
+    let mean = x.iter().sum::<f64>() / 192.0;
+    let mut seen = Vec::new();
+    for name in ["once", "first", "second"] {
+        let y = &found[name];
+        let tint = (y[0] - grey(y, 0)) / (x[0] - grey(x, 0));
+        let sharp = (grey(y, 1) - grey(y, 0)) / (grey(x, 1) - grey(x, 0));
+        let light = grey(y, 0) - sharp * grey(x, 0) - (1.0 - sharp) * mean;
+        for pixel in 0..64 {
+            assert!((grey(y, pixel) - (sharp * grey(x, pixel) + (1.0 - sharp) * mean + light)).abs() < 1e-9);
+            let off = |channel: usize| y[64 * channel + pixel] - grey(y, pixel) - tint * (x[64 * channel + pixel] - grey(x, pixel));
+            assert!((0..3).all(|channel| off(channel).abs() < 1e-9));
+        }
+        assert!((-0.5..0.5).contains(&light) && (0.5..1.5).contains(&sharp) && (0.0..2.0).contains(&(tint / sharp)));
+        assert!(!seen.contains(&light), "every call draws for itself");
+        seen.push(light);
+    }
+    let zeros = |name: &str| (0..64).filter(|pixel| (0..3).all(|channel| found[name][64 * channel + pixel] == 0.0)).count();
+    assert!((4..=16).contains(&zeros("cut")) && zeros("moved") <= 15);
 }
 
 const TOKENS: [f64; 6] = [-0.68708726, -0.17380102, 0.86503434, 0.2939526, -18.857064, 198.3669];

@@ -291,6 +291,56 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_cut_and_brought_to_a_square() {
+        let field = bytes(&(0..24).collect::<Vec<_>>(), (3, 4));
+        let window = Motion::Window { left: 1, top: 0, width: 2, height: 1, side: 2, by: Filter::Nearest };
+        assert_eq!(field.moved(&window, None), bytes(&[1, 2, 1, 2, 13, 14, 13, 14], (2, 2)));
+    }
+
+    #[test]
+    fn random_windows_have_allowed_areas_and_aspects() {
+        let (scale, ratio) = ((0.25, 0.64), (0.8, 1.25));
+        let step = Step::RandomResizedCrop { side: 10, scale, ratio, by: Filter::Bicubic };
+        let (mut areas, mut aspects) = (Vec::new(), Vec::new());
+        for sample in 0..400 {
+            let draw = Stream::new(0, "test.window", Place { sample, ..Place::default() });
+            let chance = Some(Chance { draw: &draw, step: 3 });
+            let Motion::Window { left, top, width, height, side: 10, .. } = Motion::of(&step, (300, 200), chance) else { panic!() };
+            assert!(left + width <= 300 && top + height <= 200);
+            areas.push((width * height) as f64 / 6e4);
+            aspects.push(width as f64 / height as f64);
+        }
+        // Lengths are rounded to whole pixels.
+        assert!(areas.iter().all(|area| (0.245..0.645).contains(area)) && aspects.iter().all(|aspect| (0.79..1.26).contains(aspect)));
+        let spread = |values: &[f64]| values.iter().cloned().fold(0.0, f64::max) - values.iter().cloned().fold(9.0, f64::min);
+        assert!(spread(&areas) > 0.36 && spread(&aspects) > 0.42);
+        assert!((areas.iter().sum::<f64>() / 400.0 - 0.445).abs() < 0.02);
+        let still = Motion::of(&step, (300, 200), None);
+        assert_eq!(still, Motion::Window { left: 50, top: 0, width: 200, height: 200, side: 10, by: Filter::Bicubic });
+    }
+
+    #[test]
+    fn a_window_that_never_fits_is_the_largest_that_is_allowed() {
+        let step = Step::RandomResizedCrop { side: 8, scale: (1.0, 1.0), ratio: (0.75, 4.0 / 3.0), by: Filter::Bilinear };
+        let draw = Stream::new(0, "test.window", Place::default());
+        let window = |size| match Motion::of(&step, size, Some(Chance { draw: &draw, step: 0 })) {
+            Motion::Window { left, top, width, height, .. } => (left, top, width, height),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(window((400, 30)), (180, 0, 40, 30));
+        assert_eq!(window((30, 400)), (0, 180, 30, 40));
+    }
+
+    #[test]
+    fn each_colour_has_its_map() {
+        let maps = [(1.0, 0.0), (255.0, 1.0), (-255.0, 0.0)];
+        assert_eq!(bytes(&[0, 255, 1, 2, 1, 0], (1, 2)).numbers(&maps), [0.0, 1.0, 2.0, 3.0, -1.0, 0.0]);
+        let floats = Field { values: Values::Floats(vec![1.0, 2.0, 3.0]), pixels: None };
+        assert_eq!(floats.numbers(&maps), [1.0, 511.0, -765.0]);
+        assert_eq!(floats.numbers(&[(1.0, 0.0)]), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
     fn random_crops_reach_every_place_and_flips_keep_their_odds() {
         let (mut places, mut mirrored) = (std::collections::BTreeSet::new(), 0);
         for sample in 0..600 {

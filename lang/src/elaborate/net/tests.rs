@@ -247,7 +247,7 @@ fn mistakes_in_nets_are_pointed_at() {
 }
 
 /// Every net of the library that has a body, built and applied.
-const APPLIED: [(&str, &str); 89] = [
+const APPLIED: [(&str, &str); 92] = [
     ("nn::dense(4, norm: nn::spectral)", "(v)"),
     ("nn::conv(4, kernel: 5, stride: 2, norm: nn::spectral)", "(x)"),
     ("nn::plain()", "(x)"),
@@ -321,6 +321,9 @@ const APPLIED: [(&str, &str); 89] = [
     ("efficientnet::stage(3, times: 2, kernel: 3, stride: 2)", "(x)"),
     ("efficientnet::lite0()", "(grow(x, by: 4)).taps[3]"),
     ("gan::plain_critic(4, halved: 1)", "(x)"),
+    ("selfmask::look(2)", "(tokens, tokens[token -> key], tokens[token -> key])"),
+    ("selfmask::decoder_block(2)", "(tokens, tokens, tokens[token -> key])"),
+    ("selfmask::queries(3, patch: 4, features: 12, depth: 2, heads: 2, blocks: 2)", "(x).masks"),
     ("gan::projection(4)", "(x)"),
     ("gan::halving(4)", "(x)"),
     ("gan::small_head([4])", "(x)"),
