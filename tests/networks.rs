@@ -87,7 +87,8 @@ fn a_masked_autoencoder_copies_inpaints_and_reconstructs() {
 
 #[test]
 fn the_head_of_the_segmenter() {
-    let text = picture("given", [8, 3, 4]) + "model subject = upsampling::head(doubled: 2, least: 3, deep: 2)\nlet logits = subject(given(0))";
+    let text =
+        picture("given", [8, 3, 4]) + "model subject = upsampling::head(doubled: 2, least: 3, deep: 2)\nlet logits = subject(given(0))";
     agrees("logits", &run(&format!("use std::upsampling\n{text}"), &["logits"])["logits"], LOGITS);
 }
 

@@ -82,7 +82,10 @@ fn vision_transformers() {
     let net = |net: &str, result: &str| on_images(224, "std::vit", net).replace("subject(images.image)", result);
     assert_eq!(count(&net("vit::encoder()", "subject(images.image).tokens")), 21_670_272);
     // The published file holds the two tables of fixed places as well.
-    let large = count(&net("vit::autoencoder(size: large)", "subject(images.image, keep: images.image[channel: 0, height: 0..14, width: 0..14]).image"));
+    let large = count(&net(
+        "vit::autoencoder(size: large)",
+        "subject(images.image, keep: images.image[channel: 0, height: 0..14, width: 0..14]).image",
+    ));
     assert_eq!(large + 197 * (1024 + 512), 329_541_888);
 }
 
@@ -100,7 +103,8 @@ fn heads_of_move() {
 
 #[test]
 fn a_projected_critic() {
-    let taps = on_images(224, "std::efficientnet", "efficientnet::lite0()").replace("subject(images.image)", "subject(images.image).taps[3]");
+    let taps =
+        on_images(224, "std::efficientnet", "efficientnet::lite0()").replace("subject(images.image)", "subject(images.image).taps[3]");
     assert_eq!(count(&taps), 2_958_848);
     let tap = |channels: usize, side: usize| format!("spread(resize(images.image, to: [{side}, {side}])[channel: 0], channel: {channels})");
     let list = [tap(24, 56), tap(40, 28), tap(112, 14), tap(320, 7)].join(", ");

@@ -70,8 +70,17 @@ impl<'m> Elaborator<'m> {
         match name {
             "pictures" => return self.pictures(actuals),
             "two_digits" => return self.two_digits(actuals, span),
-            "shorter_side" | "resize" | "center_crop" | "square_crop" | "random_crop" | "random_resized_crop" | "flip" | "range" | "normalise"
-            | "chunk" | "most" => {}
+            "shorter_side"
+            | "resize"
+            | "center_crop"
+            | "square_crop"
+            | "random_crop"
+            | "random_resized_crop"
+            | "flip"
+            | "range"
+            | "normalise"
+            | "chunk"
+            | "most" => {}
             _ => return Err(self.pend(&format!("the operation `{name}`"), span)),
         }
         let (pipeline, place) = actuals.value(self, &["from", "x"], span)?;

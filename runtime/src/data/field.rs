@@ -218,7 +218,8 @@ fn moved<T: Primitive + 'static>(
             (wrap(rows.flat_map(|row| row[left..left + side].iter().copied()).collect()), (side, side))
         }
         Motion::Window { left, top, width: w, height: h, side, by: own } => {
-            let cut = planes.map(|plane| plane.chunks_exact(width).skip(top).take(h).flat_map(|row| &row[left..left + w]).copied().collect());
+            let cut =
+                planes.map(|plane| plane.chunks_exact(width).skip(top).take(h).flat_map(|row| &row[left..left + w]).copied().collect());
             let square = |plane: Vec<T>| resized(&plane, (h, w), (side, side), by.unwrap_or(own));
             (wrap(cut.flat_map(square).collect()), (side, side))
         }

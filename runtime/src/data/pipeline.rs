@@ -104,7 +104,12 @@ impl Prepared {
     /// crops are centred and nothing is mirrored. The error says in words why a step cannot be done.
     pub fn sample(&self, steps: &[Step], draw: Option<&Stream>) -> Result<Sample, String> {
         let mut last = None;
-        for (place, step) in steps.iter().enumerate().skip(fixed(steps).len()).filter(|(_, step)| !matches!(step, Step::Range { .. } | Step::Normalise { .. })) {
+        for (place, step) in steps
+            .iter()
+            .enumerate()
+            .skip(fixed(steps).len())
+            .filter(|(_, step)| !matches!(step, Step::Range { .. } | Step::Normalise { .. }))
+        {
             let chance = draw.map(|draw| Chance { draw, step: place as u64 });
             last = Some(last.as_ref().unwrap_or(self).after(step, chance)?);
         }

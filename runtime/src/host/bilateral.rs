@@ -118,7 +118,11 @@ impl Grid {
             }
             let scaled: Vec<f64> = rest.iter().zip(&inverse).map(|(rest, inverse)| rest * inverse).collect();
             let now = dot(&rest, &scaled);
-            way = if round == 0 { scaled } else { scaled.iter().zip(&way).map(|(new, old): (&f64, &f64)| new + now / before * old).collect() };
+            way = if round == 0 {
+                scaled
+            } else {
+                scaled.iter().zip(&way).map(|(new, old): (&f64, &f64)| new + now / before * old).collect()
+            };
             let along = self.applied(&way, &weight);
             let step = now / dot(&way, &along);
             x.iter_mut().zip(&way).for_each(|(x, way)| *x += step * way);
@@ -146,11 +150,7 @@ fn around(place: Cell) -> impl Iterator<Item = Cell> {
 
 /// Full-range luma and chromas (ITU-R BT.601) of red, green and blue, all 0 to 255.
 fn yuv([r, g, b]: [f64; 3]) -> [f64; 3] {
-    [
-        0.299 * r + 0.587 * g + 0.114 * b,
-        -0.168736 * r - 0.331264 * g + 0.5 * b + 128.0,
-        0.5 * r - 0.418688 * g - 0.081312 * b + 128.0,
-    ]
+    [0.299 * r + 0.587 * g + 0.114 * b, -0.168736 * r - 0.331264 * g + 0.5 * b + 128.0, 0.5 * r - 0.418688 * g - 0.081312 * b + 128.0]
 }
 
 #[cfg(test)]

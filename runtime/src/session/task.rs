@@ -180,4 +180,3 @@ fn receive(message: Message, observer: &mut dyn Observer, outcome: &mut Outcome,
         }
     }
 }
-
