@@ -35,8 +35,8 @@ def given(path, *sizes):
 def shown(name, x):
     x = x.flatten()
     few = [x[part * (len(x) - 1) // 3].item() for part in range(4)]
-    numbers = ", ".join(f"{value:.8}" if "." in f"{value:.8}" else f"{value:.8}.0" for value in [*few, x.sum().item(), x.square().sum().item()])
-    print(f"const {name}: [f64; 6] = [{numbers}];")
+    numbers = [*few, x.sum().item(), x.square().sum().item()]
+    print(f"const {name}: [f64; 6] = [{', '.join(f'{number:.8}' for number in numbers)}];")
 
 
 # ---- transformers
@@ -96,7 +96,7 @@ def sines(rows, columns, size):
 
 def autoencoder():
     x, size = given("given.picture", 1, 3, 16, 16)[0], 8
-    part = given("part.picture", 1, 1, 4, 4).flatten()
+    part = given("kept.picture", 1, 1, 4, 4).flatten()
     places = sines(4, 4, size)
 
     def encoded(seen):
