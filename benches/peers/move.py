@@ -1,10 +1,13 @@
-"""W5 of `segc bench` in PyTorch: MOVE's segmenter learns over frozen features of a ViT-S/8, as in benches/move.seg."""
+"""W5 of `segc bench` in PyTorch: MOVE's segmenter learns over frozen features of a ViT-S/8, as in benches/move.seg.
+
+`twins.py` uses it; on standard input both are one script, so their names differ.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-class Attention(nn.Module):
+class TokenAttention(nn.Module):
     def __init__(self, features, heads):
         super().__init__()
         self.qkv, self.out, self.heads = nn.Linear(features, 3 * features), nn.Linear(features, features), heads
@@ -17,7 +20,7 @@ class Block(nn.Module):
     def __init__(self, features, heads):
         super().__init__()
         self.norm_1, self.norm_2 = nn.LayerNorm(features, eps=1e-6), nn.LayerNorm(features, eps=1e-6)
-        self.attend = Attention(features, heads)
+        self.attend = TokenAttention(features, heads)
         self.dense = nn.Sequential(nn.Linear(features, 4 * features), nn.GELU(), nn.Linear(4 * features, features))
 
     def forward(self, x):
@@ -61,7 +64,7 @@ def plain_critic(base=32, halved=5):
         layers += [nn.Conv2d(before, out, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 3, padding=1))
 
-def shifted(x, right, down):
+def translated(x, right, down):
     """By whole pixels, zeros come in."""
     rows = []
     for one, i, j in zip(x, down.tolist(), right.tolist()):
@@ -82,7 +85,7 @@ class Move:
             seen = self.features(x)
         mask = torch.sigmoid(self.segment(seen))
         right, down = ((torch.rand(2, len(x)) * 2 - 1) * self.reach * self.side).round().int()
-        layer = shifted(torch.cat([x, mask], dim=1), right, down)
+        layer = translated(torch.cat([x, mask], dim=1), right, down)
         back, front, m = x.mean(dim=(2, 3), keepdim=True), layer[:, :3], layer[:, 3:]
         maps = [m, F.avg_pool2d(m, 16), F.max_pool2d(m, 16)]
         small = sum(F.relu(0.05 - k.mean(dim=(1, 2, 3))).mean() for k in maps)

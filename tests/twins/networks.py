@@ -117,7 +117,7 @@ def autoencoder():
     shown("COPY", painted(coded))
     mixed = part[:, None] * coded[1:] + (1 - part[:, None]) * hidden
     shown("PAINTED", painted(torch.cat([coded[:1], mixed])))
-    seen = [3, 0, 7, 10]
+    seen = [3, 10, 1, 8]
     some = dense("subject.embed", normed("subject.norm", encoded(seen)), size)
     full = hidden.repeat(16, 1)
     full[seen] = some[1:]
