@@ -36,8 +36,9 @@ fn run(text: &str, wanted: &[&str]) -> BTreeMap<String, Vec<f64>> {
 
 /// The same where models are settled.
 fn settled(text: &str, wanted: &[&str]) -> BTreeMap<String, Vec<f64>> {
-    let spec = compiled(text, wanted.iter().map(|name| (*name).to_string()).collect(), false, 1).unwrap();
-    let graph = build(&spec, &spec.wanted, &Request { batch: Some(1), states: true }).unwrap();
+    let wanted = wanted.iter().map(|name| (*name).to_string()).collect();
+    let spec = compiled(text, wanted, false, 1).unwrap_or_else(|why| panic!("{why}"));
+    let graph = build(&spec, &spec.wanted, &Request { batch: Some(1), states: true }).unwrap_or_else(|fault| panic!("{fault:?}"));
     filled(Lab { spec, graph, values: BTreeMap::new(), clock: true })
 }
 
