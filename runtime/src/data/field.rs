@@ -67,7 +67,7 @@ pub enum Motion {
 }
 
 /// Where a random step finds its numbers: the draw of the sample taken and the place of the step in the pipeline. Each step has three
-/// elements of the draw for itself, and [`MANY`] further ones beyond [`BEYOND`].
+/// elements of the draw for itself, and further ones far beyond.
 #[derive(Clone, Copy, Debug)]
 pub struct Chance<'a> {
     /// The draw.
