@@ -9,6 +9,13 @@ fn count(text: &str) -> usize {
     spec.weights.iter().filter(|weight| weight.path.starts_with("subject.")).map(elements).sum()
 }
 
+/// The same of states.
+fn states(text: &str) -> usize {
+    let spec = lab::elaborated(text, &["y"], 2);
+    let elements = |buffer: &segc_lang::spec::Buffer| buffer.ty.axes.iter().map(|(_, size)| size).product::<usize>();
+    spec.buffers.iter().filter(|buffer| buffer.path.starts_with("subject.")).map(elements).sum()
+}
+
 /// A spec in which `net` is applied to images of a side.
 fn on_images(side: usize, uses: &str, net: &str) -> String {
     format!(
@@ -68,4 +75,43 @@ fn redo() {
         let y = subject(images.image[channel: 0], z)";
     assert_eq!(count(painter), 30_933_791);
     assert_eq!(count(&painter.replace("base: 64", "base: 32")), 7_956_895);
+}
+
+#[test]
+fn vision_transformers() {
+    let net = |net: &str, result: &str| on_images(224, "std::vit", net).replace("subject(images.image)", result);
+    assert_eq!(count(&net("vit::encoder()", "subject(images.image).tokens")), 21_670_272);
+    // The published file holds the two tables of fixed places as well.
+    let large = count(&net(
+        "vit::autoencoder(size: large)",
+        "subject(images.image, keep: images.image[channel: 0, height: 0..14, width: 0..14]).image",
+    ));
+    assert_eq!(large + 197 * (1024 + 512), 329_541_888);
+}
+
+#[test]
+fn heads_of_move() {
+    let head = |channels: usize, side: usize, net: &str| {
+        let below = format!("resize(images.image, to: [{side}, {side}])");
+        let features = format!("spread({below}[channel: 0], channel: {channels})");
+        on_images(224, "std::upsampling", net).replace("subject(images.image)", &format!("subject({features})"))
+    };
+    assert_eq!(count(&head(384, 28, "upsampling::head()")), 1_181_505 + 768);
+    assert_eq!(count(&head(384, 28, "upsampling::head(deep: 2, normalise: false)")), 1_957_377);
+    assert_eq!(count(&head(1024, 14, "upsampling::head(doubled: 4, normalise: false)")), 6_491_649);
+}
+
+#[test]
+fn a_projected_critic() {
+    let taps =
+        on_images(224, "std::efficientnet", "efficientnet::lite0()").replace("subject(images.image)", "subject(images.image).taps[3]");
+    assert_eq!(count(&taps), 2_958_848);
+    let tap = |channels: usize, side: usize| format!("spread(resize(images.image, to: [{side}, {side}])[channel: 0], channel: {channels})");
+    let list = [tap(24, 56), tap(40, 28), tap(112, 14), tap(320, 7)].join(", ");
+    let text = on_images(224, "std::gan", "gan::projected_heads()").replace("subject(images.image)", &format!("subject([{list}])"));
+    assert_eq!(count(&text), 10_331_328);
+    // Vectors of spectral norm and running statistics are states as well; what is left are the random projections.
+    let widths = [vec![64, 64, 128, 256, 512], vec![64, 128, 256, 512], vec![128, 256, 512], vec![256, 512]];
+    let vectors: usize = widths.iter().flat_map(|widths| widths.windows(2)).map(|pair| pair[1] + 16 * pair[0] + 2 * pair[1]).sum();
+    assert_eq!(states(&text) - vectors - 4 * (1 + 16 * 512), 376_768);
 }

@@ -1,23 +1,22 @@
 """The workloads of `segc bench` in PyTorch, as a peer to measure against: the same networks, losses and optimisers, ordinary code.
-
     python twins.py WORKLOAD [--steps 16] [--warm 8] [--threads 2] [--compile]
-
     W1  IEM, 32 images of 128 x 128, one round          (specs/iem.seg, the constants of +paper)
     W2  PerturbGAN as it is, 32 x 32, batch 16          (specs/perturbgan.seg)
     W3  PerturbGAN's published nets, 64 x 64, batch 4   (specs/perturbgan.seg +paper, while 64 pixels fade in)
     W4  ReDO's published nets, 128 x 128, batch 2       (specs/redo.seg +flowers)
+    W5  MOVE's segmenter, 224 x 224, batch 2            (benches/move.seg; networks in move.py)
     W6  a U-Net segmenter, 64 x 64, batch 16            (benches/unet.seg)
     W7  convolutions with both gradients, twenty shapes
     W8  element-wise chains, norms and Adam's arithmetic
 
-Everything is f32 on the processor. Images are random and lie in memory; first values are PyTorch's own. W1 to W6 time `--steps` steps
-after `--warm` others; W7 and W8 time each case at least three times and for 0.3 s, and their `ms` is the sum over the cases.
-
-Prints one line of JSON: workload, torch, compiled, ms (mean of a step), cases, mb (peak resident memory), first_ms (from the beginning
-of building to the end of the first step). Where torch.compile fails there is `error` instead of the numbers.
+Everything is f32 on the processor. Images are random and lie in memory; first values are PyTorch's own. W1 to W6 time `--steps` steps after
+`--warm` others; W7 and W8 time each case at least three times and for 0.3 s, and their `ms` is the sum over the cases. Prints one line of
+JSON: workload, torch, compiled, ms (mean of a step), cases, mb (peak resident memory), first_ms (from the beginning of building to the
+end of the first step). Where torch.compile fails there is `error` instead of the numbers.
 """
 
 import argparse
+import contextlib
 import functools
 import itertools
 import json
@@ -28,6 +27,9 @@ import time
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+with contextlib.suppress(ImportError):  # on standard input that script stands before this one
+    from move import Move
 
 lrelu = functools.partial(F.leaky_relu, negative_slope=0.2)
 grow = functools.partial(F.interpolate, scale_factor=2, mode="nearest")
@@ -546,7 +548,7 @@ def elementwise(wrap):
     yield "lrelu_backward", lambda: torch.autograd.grad(slope(leaf), leaf, g), {"bytes": 4 * size}
 
 # ---- the command
-TRAININGS = {"W1": Iem, "W2": Compact, "W3": Published, "W4": Redo, "W6": segmenter}
+TRAININGS = {"W1": Iem, "W2": Compact, "W3": Published, "W4": Redo, "W5": Move, "W6": segmenter}
 OPERATIONS = {"W7": convolutions, "W8": elementwise}
 
 def milliseconds(begin):

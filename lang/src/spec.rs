@@ -226,6 +226,25 @@ pub enum Step {
         /// Pixels.
         side: usize,
     },
+    /// In training a rectangle of random area and aspect at a random place, otherwise the largest centred square, brought to a square of
+    /// `side` pixels.
+    RandomResizedCrop {
+        /// Pixels.
+        side: usize,
+        /// Least and most of the picture's area.
+        scale: (f64, f64),
+        /// Least and most of width over height.
+        ratio: (f64, f64),
+        /// Filter of the image.
+        by: Filter,
+    },
+    /// Of each channel the mean is subtracted, and it is divided by the deviation.
+    Normalise {
+        /// Of red, green, blue.
+        mean: [f64; 3],
+        /// The same.
+        deviation: [f64; 3],
+    },
     /// The mirror image, in training only.
     Flip {
         /// Probability.
@@ -250,7 +269,7 @@ pub enum Step {
 impl Step {
     /// Whether it draws something new for each sample that training takes.
     pub fn is_random(&self) -> bool {
-        matches!(self, Step::RandomCrop { .. } | Step::Flip { .. })
+        matches!(self, Step::RandomCrop { .. } | Step::RandomResizedCrop { .. } | Step::Flip { .. })
     }
 
     /// Whether it leaves some of the samples, as they are.

@@ -1,6 +1,6 @@
 //! What a run finds, as plain data: the run directory and the report are made from this and nothing else.
 
-use crate::data::Frame;
+use crate::data::{Ends, Frame};
 
 /// The figures of one evaluation.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -41,8 +41,8 @@ pub struct Found {
     pub frame: Frame,
     /// The sample's image in the range of the pipeline, three planes.
     pub image: Vec<f32>,
-    /// The range of the pipeline.
-    pub range: (f32, f32),
+    /// The range of the pipeline, of red, green and blue.
+    pub range: Ends,
     /// Its ground truth at the size of the sample.
     pub label: Option<Vec<f32>>,
     /// The photograph at its own size ([`crate::data::DataSet::photo`]), for pictures; given with the first [`PICTURES`] images only.
@@ -67,7 +67,7 @@ impl Found {
             size: (0, 0),
             frame: Frame { photo: (0, 0), window: (0.0, 0.0, 0.0, 0.0) },
             image: Vec::new(),
-            range: (0.0, 1.0),
+            range: [(0.0, 1.0); 3],
             label: None,
             photo: None,
             values: Vec::new(),

@@ -274,7 +274,7 @@ fn a_unet_agrees() {
 fn a_block_of_a_vision_transformer_agrees() {
     let text = "use std::vit
         data images = pictures() |> resize(8)
-        model patches = vit::patches(4, 6)
+        model patches = vit::patch_tokens(4, 6)
         model block = vit::block(2)
         let y = block(patches(images.image))";
     net_agrees("a ViT block", text);

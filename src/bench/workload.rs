@@ -52,6 +52,7 @@ enum Kind {
 
 const PERTURBGAN: &str = include_str!("../../specs/perturbgan.seg");
 const REDO: &str = include_str!("../../specs/redo.seg");
+const MOVE: &str = include_str!("../../benches/move.seg");
 const UNET: &str = include_str!("../../benches/unet.seg");
 
 /// All of them.
@@ -89,6 +90,13 @@ pub const WORKLOADS: &[Workload] = &[
         bound: Bound::Arithmetic,
         steps: (1, 2),
         kind: Kind::Training { name: "redo", text: REDO, variants: &["flowers"], sets: &[("batch_n", "2")], phase: "redraw" },
+    },
+    Workload {
+        name: "W5",
+        what: "MOVE's segmenter over features of a ViT-S/8: one update; 224 px, batch 2",
+        bound: Bound::Arithmetic,
+        steps: (1, 2),
+        kind: Kind::Training { name: "move", text: MOVE, variants: &[], sets: &[], phase: "learn" },
     },
     Workload {
         name: "W6",

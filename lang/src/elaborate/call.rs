@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::modules::ModuleId;
 use crate::source::Span;
 use crate::spec::{Axis, Prim};
-use crate::syntax::{Argument, Expr, ExprKind, Fn, Formal, Kind, Origin, Type, TypeKind};
+use crate::syntax::{Argument, Expr, ExprKind, Fn, Formal, Kind, Name, Origin, Type, TypeKind};
 
 /// What is called.
 enum Callee<'m> {
@@ -34,6 +34,17 @@ impl Mapped {
     pub fn scope<'m>(&self, sizes: &Rc<Scope<'m>>, defs: Vec<Def<'m>>) -> Scope<'m> {
         let (carried, folded) = (self.carried.clone(), self.folded.clone());
         Scope { carried, folded, sites: sizes.sites.clone(), ..sizes.inside("", Vec::new(), defs) }
+    }
+}
+
+/// A word of another choice is a word of this one, where it has it.
+fn among<'m>(value: Value<'m>, words: &'m [Name]) -> Value<'m> {
+    match value {
+        Value::Choice(word, others) => {
+            let own = words.iter().find(|own| own.text == word);
+            own.map_or(Value::Choice(word, others), |own| Value::Choice(&own.text, words))
+        }
+        other => other,
     }
 }
 
@@ -251,10 +262,11 @@ impl<'m> Elaborator<'m> {
         let place = given.span();
         let word = match &formal.kind {
             Some(Kind::Choice(words)) => {
-                return match &given {
-                    Given::Written(expr, scope) => self.eval_choice(expr, words, scope),
-                    Given::Passed(value, _) => Ok(value.clone()),
+                let value = match &given {
+                    Given::Written(expr, scope) => self.eval_choice(expr, words, scope)?,
+                    Given::Passed(value, _) => value.clone(),
                 };
+                return Ok(among(value, words));
             }
             Some(Kind::Type(ty)) => match &ty.kind {
                 TypeKind::Word(name) => Some(name.text.as_str()),

@@ -70,8 +70,17 @@ impl<'m> Elaborator<'m> {
         match name {
             "pictures" => return self.pictures(actuals),
             "two_digits" => return self.two_digits(actuals, span),
-            "shorter_side" | "resize" | "center_crop" | "square_crop" | "random_crop" | "flip" | "range" | "chunk" | "most" => {}
-            "random_resized_crop" | "normalise" => return Err(self.pend(&format!("`{name}`"), span)),
+            "shorter_side"
+            | "resize"
+            | "center_crop"
+            | "square_crop"
+            | "random_crop"
+            | "random_resized_crop"
+            | "flip"
+            | "range"
+            | "normalise"
+            | "chunk"
+            | "most" => {}
             _ => return Err(self.pend(&format!("the operation `{name}`"), span)),
         }
         let (pipeline, place) = actuals.value(self, &["from", "x"], span)?;
@@ -126,6 +135,18 @@ impl<'m> Elaborator<'m> {
                 let high = self.plain_number(actuals, "high", span)?;
                 Ok(Step::Range { low, high })
             }
+            "normalise" => {
+                let mean = self.numbers(actuals, "mean", span)?;
+                let deviation = self.numbers(actuals, "deviation", span)?;
+                match deviation.iter().find(|own| **own <= 0.0) {
+                    None => Ok(Step::Normalise { mean, deviation }),
+                    Some(own) => {
+                        let fault = Fault::error("out-of-range", format!("a deviation is {own}"), span, "colours are divided by it");
+                        Err(self.fault(fault.help("Deviations are larger than zero.")))
+                    }
+                }
+            }
+            "random_resized_crop" => self.random_resized_crop(pipeline, actuals, span),
             "flip" => Ok(Step::Flip { chance: self.chance(actuals)? }),
             "chunk" => {
                 let (number, of) = (self.whole_number(actuals, "number", 0, span)?, self.whole_number(actuals, "of", 1, span)?);
@@ -159,6 +180,43 @@ impl<'m> Elaborator<'m> {
                 pipeline.sides = if square { Sides::Both(side) } else { Sides::Shorter(side) };
                 Ok(Step::ShorterSide { side, by })
             }
+        }
+    }
+
+    fn random_resized_crop(&mut self, pipeline: &mut Pipeline, actuals: &mut Actuals<'m>, span: Span) -> Result<Step, Abort> {
+        let side = self.side(actuals, span)?;
+        let scale = self.bounds(actuals, "scale", [0.08, 1.0], 1.0)?;
+        let ratio = self.bounds(actuals, "ratio", [0.75, 4.0 / 3.0], 1e3)?;
+        let by = self.filter(actuals)?;
+        pipeline.sides = Sides::Both(side);
+        Ok(Step::RandomResizedCrop { side, scale, ratio, by })
+    }
+
+    /// `scale: [low, high]`, larger than zero and not larger than `most`.
+    fn bounds(&mut self, actuals: &mut Actuals<'m>, label: &str, usual: [f64; 2], most: f64) -> Result<(f64, f64), Abort> {
+        let Some(given) = actuals.take(&[label]) else { return Ok((usual[0], usual[1])) };
+        let (value, place) = (given.value(self)?, given.span());
+        let [low, high] = self.listed(&value, place)?;
+        if 0.0 < low && low <= high && high <= most {
+            return Ok((low, high));
+        }
+        let message = format!("`{label}` goes from {low} to {high}");
+        let fault = Fault::error("out-of-range", message, place, "not between zero and the largest");
+        Err(self.fault(fault.help(format!("Write the smaller one first; it is larger than 0, the other at most {most}."))))
+    }
+
+    fn numbers(&mut self, actuals: &mut Actuals<'m>, label: &str, span: Span) -> Result<[f64; 3], Abort> {
+        let (value, place) = actuals.value(self, &[label], span)?;
+        self.listed(&value, place)
+    }
+
+    /// A list of so many numbers.
+    fn listed<const N: usize>(&mut self, value: &Value<'m>, place: Span) -> Result<[f64; N], Abort> {
+        let number = |item: &Value<'m>| if let Value::Number(number) = item { Some(number.real()) } else { None };
+        let all = if let Value::List(items) = value { items.iter().map(number).collect::<Option<Vec<f64>>>() } else { None };
+        match all.and_then(|all| all.try_into().ok()) {
+            Some(all) => Ok(all),
+            None => Err(self.expected(&format!("a list of {N} numbers known when compiling"), value, place)),
         }
     }
 

@@ -281,7 +281,7 @@ impl<'m> Elaborator<'m> {
             values.push(self.eval(item, scope));
             return if values.len() as i64 > LONGEST { Err(self.endless(item.span)) } else { Ok(()) };
         };
-        for value in self.list(&generator.over, scope)?.iter() {
+        for (place, value) in self.list(&generator.over, scope)?.iter().enumerate() {
             let bound = match (generator.bracketed, value, generator.names.as_slice()) {
                 (false, value, [name]) => vec![(name.text.as_str(), value.clone())],
                 (_, Value::List(parts), names) if parts.len() == names.len() => {
@@ -289,7 +289,8 @@ impl<'m> Elaborator<'m> {
                 }
                 _ => return Err(self.expected(&format!("a list of {}", generator.names.len()), value, generator.over.span)),
             };
-            let path = value.key().map_or_else(String::new, |key| format!("[{key}]"));
+            // What is drawn for one item is not drawn for another.
+            let path = format!("[{}]", value.key().unwrap_or_else(|| place.to_string()));
             let inner = Rc::new(scope.inside(&path, bound, Vec::new()));
             self.generate(item, rest, &inner, values)?;
         }

@@ -1,7 +1,7 @@
 //! What a loss reads, found on the text: which scenes it renders and which models see them, whether it holds a mask's area, which
 //! draws it recovers. Names, functions and choices known when compiling are followed; nets are not run.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::Elaborator;
@@ -54,7 +54,10 @@ pub struct Reading<'m> {
     within: Vec<&'m str>,
     /// What is zero, so that what is read counts for nothing.
     idle: Option<Span>,
-    visited: HashSet<(usize, usize, bool, usize)>,
+    /// What was read, in which meaning and way, and how many draws that found.
+    visited: HashMap<(usize, usize, bool, usize), usize>,
+    /// Frames of what was read, so that no other one takes their place in memory.
+    frames: Vec<Rc<Frame<'m>>>,
     steps: usize,
 }
 
@@ -160,7 +163,7 @@ impl<'m> Elaborator<'m> {
         if let ([name], true) = (path.segments.as_slice(), at.frame.is_some())
             && let Some(local) = at.local(&name.text)
         {
-            return self.read(&local, found);
+            return self.read_once(&local, found);
         }
         let items = match path.segments.as_slice() {
             [name] => match self.resolve(&at.scope, &name.text) {
@@ -192,13 +195,20 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    /// Definitions of the file are read once for each way in which they count.
+    /// What has a name is read once for each way in which it counts.
     fn read_once(&mut self, at: &At<'m>, found: &mut Reading<'m>) {
         let within = found.within.last().map_or(0, |name| name.as_ptr() as usize);
-        let key = (std::ptr::from_ref(at.expr) as usize, Rc::as_ptr(&at.scope) as usize, found.idle.is_some(), within);
-        if found.visited.insert(key) {
-            self.read(at, found);
+        let meaning = at.frame.as_ref().map_or(Rc::as_ptr(&at.scope) as usize, |frame| Rc::as_ptr(frame) as usize);
+        let key = (std::ptr::from_ref(at.expr) as usize, meaning, found.idle.is_some(), within);
+        if let Some(draws) = found.visited.get(&key) {
+            found.draws += draws;
+            return;
         }
+        found.visited.insert(key, 0);
+        found.frames.extend(at.frame.clone());
+        let before = found.draws;
+        self.read(at, found);
+        found.visited.insert(key, found.draws - before);
     }
 
     /// A weight of zero makes the other factor idle; so does nothing from which something is taken away, as in `max(0 - mean(m), 0)`.
@@ -444,10 +454,19 @@ impl<'m> Elaborator<'m> {
         value
     }
 
+    /// Whether an expression may be a word of a choice: it means nothing else.
+    fn may_be_word(&mut self, at: &At<'m>) -> bool {
+        let ExprKind::Path(path) = &*at.expr.kind else { return false };
+        path.segments.len() == 1 && at.local(&path.segments[0].text).is_none() && self.resolve(&at.scope, &path.segments[0].text).is_none()
+    }
+
     /// Whether an expression is arithmetic on numbers, params and words.
     fn is_constant(&mut self, at: &At<'m>, depth: usize) -> bool {
         if depth > FAR {
             return false;
+        }
+        if let ExprKind::Binary(BinaryOp::Equal | BinaryOp::NotEqual, left, right) = &*at.expr.kind {
+            return [left, right].into_iter().all(|side| self.is_constant(&at.part(side), depth + 1) || self.may_be_word(&at.part(side)));
         }
         let mut all = |parts: &[&'m Expr]| parts.iter().all(|part| self.is_constant(&at.part(part), depth + 1));
         match &*at.expr.kind {
@@ -466,7 +485,6 @@ impl<'m> Elaborator<'m> {
                     return false;
                 }
                 match self.resolve(&at.scope, &name.text) {
-                    None => true,
                     Some(Resolved::Value(Value::Number(_) | Value::Bool(_) | Value::None | Value::Choice(..) | Value::Text(_))) => true,
                     Some(Resolved::Items(items)) => match items.as_slice() {
                         [item] => match &self.modules.item(*item).kind {

@@ -123,6 +123,10 @@ fn shown_step(step: &Step) -> String {
         Step::SquareCrop => "square_crop".into(),
         Step::Range { low, high } => format!("range {low}..{high}"),
         Step::RandomCrop { side } => format!("random_crop {side}"),
+        Step::RandomResizedCrop { side, scale, ratio, by } => {
+            format!("random_resized_crop {side} scale {}..{} ratio {}..{} {}", scale.0, scale.1, ratio.0, ratio.1, filter(*by))
+        }
+        Step::Normalise { mean, deviation } => format!("normalise {mean:?} {deviation:?}"),
         Step::Flip { chance } => format!("flip {chance}"),
         Step::Chunk { number, of } => format!("chunk {number} of {of}"),
         Step::Most { count, by } => format!("most {count} by {by}"),

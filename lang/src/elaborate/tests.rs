@@ -468,3 +468,13 @@ fn pictures_of_any_size_begin_other_items() {
     let spec = sound("data all = pictures(none)\neval light over all = mean(all.image)");
     assert_eq!(spec.pending[0].what, "pictures of differing sizes");
 }
+
+#[test]
+fn a_word_of_one_choice_is_one_of_another() {
+    let spec = sound(
+        "param body: small | large = large\n\
+         fn wide(size: small | base | large) -> int = if size == small then 1 else if size == base then 2 else 3\n\
+         data images = pictures() |> resize(wide(body))\neval e over images = mean(images.image)",
+    );
+    assert_eq!(spec.data[0].size, (3, 3));
+}

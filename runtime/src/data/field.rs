@@ -40,6 +40,21 @@ pub enum Motion {
     },
     /// Left and right change places.
     Mirror,
+    /// A rectangle is cut out and brought to a square.
+    Window {
+        /// Columns left of it.
+        left: usize,
+        /// Rows above it.
+        top: usize,
+        /// Its columns.
+        width: usize,
+        /// Its rows.
+        height: usize,
+        /// Side of the square.
+        side: usize,
+        /// Filter of the image; other fields take the nearest pixel.
+        by: Filter,
+    },
     /// Another size.
     Resize {
         /// Columns.
@@ -52,7 +67,7 @@ pub enum Motion {
 }
 
 /// Where a random step finds its numbers: the draw of the sample taken and the place of the step in the pipeline. Each step has three
-/// elements of the draw for itself.
+/// elements of the draw for itself, and further ones far beyond.
 #[derive(Clone, Copy, Debug)]
 pub struct Chance<'a> {
     /// The draw.
@@ -60,6 +75,15 @@ pub struct Chance<'a> {
     /// Place of the step.
     pub step: u64,
 }
+
+/// Elements of the draw that a step with many numbers has.
+const MANY: u64 = 32;
+
+/// Where they begin; no pipeline has so many steps that the others reach it.
+const BEYOND: u64 = 1 << 24;
+
+/// How often a random window is drawn anew that does not fit, as torchvision has it.
+const TRIES: u64 = 10;
 
 impl Motion {
     /// What a step does to pictures of `width` x `height` pixels. Without chance a random crop is the centred one, and nothing is
@@ -80,7 +104,15 @@ impl Motion {
                 Some(chance) if chance.coin() < odds => Motion::Mirror,
                 _ => Motion::Keep,
             },
-            Step::Range { .. } | Step::Chunk { .. } | Step::Most { .. } => Motion::Keep,
+            Step::RandomResizedCrop { side, scale, ratio, by } => {
+                let least = width.min(height);
+                let (left, top, width, height) = match chance {
+                    Some(chance) => chance.window((width, height), scale, ratio),
+                    None => (crop_offset(width, least), crop_offset(height, least), least, least),
+                };
+                Motion::Window { left, top, width, height, side, by }
+            }
+            Step::Range { .. } | Step::Normalise { .. } | Step::Chunk { .. } | Step::Most { .. } => Motion::Keep,
         }
     }
 }
@@ -88,6 +120,39 @@ impl Motion {
 impl Chance<'_> {
     fn place(self, element: u64, have: usize, want: usize) -> usize {
         self.draw.integer(3 * self.step + element, have.saturating_sub(want) as u64 + 1) as usize
+    }
+
+    /// Number `element` of the many, in `0..1`.
+    fn number(self, element: u64) -> f64 {
+        self.draw.uniform(4 * (BEYOND + MANY * self.step + element))
+    }
+
+    /// Left, top, width and height of a window of random area and aspect (torchvision's `RandomResizedCrop`): of the windows drawn the
+    /// first that fits, or the largest centred one whose aspect is allowed.
+    fn window(self, (width, height): (usize, usize), scale: (f64, f64), ratio: (f64, f64)) -> (usize, usize, usize, usize) {
+        let (across, down) = (width as f64, height as f64);
+        let whole = |length: f64| length.round_ties_even().max(0.0) as usize;
+        for attempt in 0..TRIES {
+            let between = |(low, high): (f64, f64), element| low + (high - low) * self.number(2 * attempt + element);
+            let area = across * down * between(scale, 0);
+            let aspect = between((ratio.0.ln(), ratio.1.ln()), 1).exp();
+            let (w, h) = (whole((area * aspect).sqrt()), whole((area / aspect).sqrt()));
+            if (1..=width).contains(&w) && (1..=height).contains(&h) {
+                let offset = |element, have: usize, want: usize| {
+                    self.draw.integer(BEYOND + MANY * self.step + 2 * TRIES + element, (have - want) as u64 + 1) as usize
+                };
+                return (offset(0, width, w), offset(1, height, h), w, h);
+            }
+        }
+        let own = across / down;
+        let (w, h) = if own < ratio.0 {
+            (width, whole(across / ratio.0).clamp(1, height))
+        } else if own > ratio.1 {
+            (whole(down * ratio.1).clamp(1, width), height)
+        } else {
+            (width, height)
+        };
+        ((width - w) / 2, (height - h) / 2, w, h)
     }
 
     fn coin(self) -> f64 {
@@ -106,16 +171,22 @@ impl Field {
         Field { values, pixels: Some(size) }
     }
 
-    /// The numbers themselves, `factor * value + offset`.
-    pub fn numbers(&self, (factor, offset): (f64, f64)) -> Vec<f32> {
-        let number = |value: f32| (f64::from(value) * factor + offset) as f32;
+    /// The numbers themselves, `factor * value + offset`; each of the maps is for an equal part of the planes.
+    pub fn numbers(&self, maps: &[(f64, f64)]) -> Vec<f32> {
+        let number = |(factor, offset): (f64, f64), value: f32| (f64::from(value) * factor + offset) as f32;
+        let part = |count: usize| count.div_ceil(maps.len().max(1)).max(1);
         match &self.values {
             Values::Bytes(values) => {
-                let table: Vec<f32> = (0..=u8::MAX).map(|byte| number(f32::from(byte) / 255.0)).collect();
-                values.iter().map(|&byte| table[usize::from(byte)]).collect()
+                let table = |map| (0..=u8::MAX).map(|byte| number(map, f32::from(byte) / 255.0)).collect::<Vec<f32>>();
+                let tables: Vec<_> = maps.iter().map(|map| table(*map)).collect();
+                let parts = values.chunks(part(values.len())).zip(&tables);
+                parts.flat_map(|(part, table)| part.iter().map(|&byte| table[usize::from(byte)])).collect()
             }
-            Values::Floats(values) if (factor, offset) == (1.0, 0.0) => values.clone(),
-            Values::Floats(values) => values.iter().map(|&value| number(value)).collect(),
+            Values::Floats(values) if maps.iter().all(|map| *map == (1.0, 0.0)) => values.clone(),
+            Values::Floats(values) => {
+                let parts = values.chunks(part(values.len())).zip(maps);
+                parts.flat_map(|(part, map)| part.iter().map(|&value| number(*map, value))).collect()
+            }
         }
     }
 
@@ -145,6 +216,12 @@ fn moved<T: Primitive + 'static>(
         Motion::Crop { left, top, side } => {
             let rows = planes.flat_map(|plane| plane.chunks_exact(width).skip(top).take(side));
             (wrap(rows.flat_map(|row| row[left..left + side].iter().copied()).collect()), (side, side))
+        }
+        Motion::Window { left, top, width: w, height: h, side, by: own } => {
+            let cut =
+                planes.map(|plane| plane.chunks_exact(width).skip(top).take(h).flat_map(|row| &row[left..left + w]).copied().collect());
+            let square = |plane: Vec<T>| resized(&plane, (h, w), (side, side), by.unwrap_or(own));
+            (wrap(cut.flat_map(square).collect()), (side, side))
         }
         Motion::Resize { width: w, height: h, by: own } => {
             let resized = planes.flat_map(|plane| resized(plane, size, (h, w), by.unwrap_or(own)));
@@ -212,6 +289,56 @@ mod tests {
         assert_eq!(cut.moved(&Motion::Mirror, None), bytes(&[6, 5, 10, 9, 18, 17, 22, 21], (2, 2)));
         let score = Field { values: Values::Floats(vec![0.25]), pixels: None };
         assert_eq!(score.moved(&Motion::Mirror, None), score);
+    }
+
+    #[test]
+    fn a_window_is_cut_and_brought_to_a_square() {
+        let field = bytes(&(0..24).collect::<Vec<_>>(), (3, 4));
+        let window = Motion::Window { left: 1, top: 0, width: 2, height: 1, side: 2, by: Filter::Nearest };
+        assert_eq!(field.moved(&window, None), bytes(&[1, 2, 1, 2, 13, 14, 13, 14], (2, 2)));
+    }
+
+    #[test]
+    fn random_windows_have_allowed_areas_and_aspects() {
+        let (scale, ratio) = ((0.25, 0.64), (0.8, 1.25));
+        let step = Step::RandomResizedCrop { side: 10, scale, ratio, by: Filter::Bicubic };
+        let (mut areas, mut aspects) = (Vec::new(), Vec::new());
+        for sample in 0..400 {
+            let draw = Stream::new(0, "test.window", Place { sample, ..Place::default() });
+            let chance = Some(Chance { draw: &draw, step: 3 });
+            let Motion::Window { left, top, width, height, side: 10, .. } = Motion::of(&step, (300, 200), chance) else { panic!() };
+            assert!(left + width <= 300 && top + height <= 200);
+            areas.push((width * height) as f64 / 6e4);
+            aspects.push(width as f64 / height as f64);
+        }
+        // Lengths are rounded to whole pixels.
+        assert!(areas.iter().all(|area| (0.245..0.645).contains(area)) && aspects.iter().all(|aspect| (0.79..1.26).contains(aspect)));
+        let spread = |values: &[f64]| values.iter().cloned().fold(0.0, f64::max) - values.iter().cloned().fold(9.0, f64::min);
+        assert!(spread(&areas) > 0.36 && spread(&aspects) > 0.42);
+        assert!((areas.iter().sum::<f64>() / 400.0 - 0.445).abs() < 0.02);
+        let still = Motion::of(&step, (300, 200), None);
+        assert_eq!(still, Motion::Window { left: 50, top: 0, width: 200, height: 200, side: 10, by: Filter::Bicubic });
+    }
+
+    #[test]
+    fn a_window_that_never_fits_is_the_largest_that_is_allowed() {
+        let step = Step::RandomResizedCrop { side: 8, scale: (1.0, 1.0), ratio: (0.75, 4.0 / 3.0), by: Filter::Bilinear };
+        let draw = Stream::new(0, "test.window", Place::default());
+        let window = |size| match Motion::of(&step, size, Some(Chance { draw: &draw, step: 0 })) {
+            Motion::Window { left, top, width, height, .. } => (left, top, width, height),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(window((400, 30)), (180, 0, 40, 30));
+        assert_eq!(window((30, 400)), (0, 180, 30, 40));
+    }
+
+    #[test]
+    fn each_colour_has_its_map() {
+        let maps = [(1.0, 0.0), (255.0, 1.0), (-255.0, 0.0)];
+        assert_eq!(bytes(&[0, 255, 1, 2, 1, 0], (1, 2)).numbers(&maps), [0.0, 1.0, 2.0, 3.0, -1.0, 0.0]);
+        let floats = Field { values: Values::Floats(vec![1.0, 2.0, 3.0]), pixels: None };
+        assert_eq!(floats.numbers(&maps), [1.0, 511.0, -765.0]);
+        assert_eq!(floats.numbers(&[(1.0, 0.0)]), [1.0, 2.0, 3.0]);
     }
 
     #[test]

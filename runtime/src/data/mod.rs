@@ -33,7 +33,7 @@ pub use collected::Collector;
 pub use digits::Digits;
 pub use field::{Field, Values};
 pub use folder::Folder;
-pub use pipeline::Prepared;
+pub use pipeline::{Ends, Prepared, ends};
 pub use place::place;
 pub use scenes::Scenes;
 pub use stream::{AHEAD, Batch, Stream};

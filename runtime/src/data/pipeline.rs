@@ -62,7 +62,10 @@ impl Cut {
         match *motion {
             Motion::Keep | Motion::Mirror => Ok(self),
             Motion::Resize { width, height, .. } => self.resized((width, height)),
-            Motion::Crop { left, top, side } => self.cropped(left, top, side),
+            Motion::Crop { left, top, side } => self.cropped((left, top), (side, side)),
+            Motion::Window { left, top, width, height, side, .. } => {
+                self.cropped((left, top), (width, height)).and_then(|cut| cut.resized((side, side)))
+            }
         }
     }
 
@@ -75,15 +78,15 @@ impl Cut {
         Ok(Cut { pixels, ..self })
     }
 
-    fn cropped(self, x: usize, y: usize, side: usize) -> Result<Cut, String> {
+    fn cropped(self, (x, y): (usize, usize), (columns, rows): (usize, usize)) -> Result<Cut, String> {
         let (width, height) = self.pixels;
-        if side > width.min(height) {
-            return Err(format!("{width} x {height} pixels are too few for a crop of {side} x {side}; resize before the crop"));
+        if columns > width || rows > height {
+            return Err(format!("{width} x {height} pixels are too few for a crop of {columns} x {rows}; resize before the crop"));
         }
         let (left, top, w, h) = self.window;
         let (across, down) = (w / width as f64, h / height as f64);
-        let window = (left + x as f64 * across, top + y as f64 * down, side as f64 * across, side as f64 * down);
-        Ok(Cut { pixels: (side, side), window })
+        let window = (left + x as f64 * across, top + y as f64 * down, columns as f64 * across, rows as f64 * down);
+        Ok(Cut { pixels: (columns, rows), window })
     }
 }
 
@@ -101,13 +104,19 @@ impl Prepared {
     /// crops are centred and nothing is mirrored. The error says in words why a step cannot be done.
     pub fn sample(&self, steps: &[Step], draw: Option<&Stream>) -> Result<Sample, String> {
         let mut last = None;
-        for (place, step) in steps.iter().enumerate().skip(fixed(steps).len()).filter(|(_, step)| !matches!(step, Step::Range { .. })) {
+        for (place, step) in steps
+            .iter()
+            .enumerate()
+            .skip(fixed(steps).len())
+            .filter(|(_, step)| !matches!(step, Step::Range { .. } | Step::Normalise { .. }))
+        {
             let chance = draw.map(|draw| Chance { draw, step: place as u64 });
             last = Some(last.as_ref().unwrap_or(self).after(step, chance)?);
         }
         let done = last.as_ref().unwrap_or(self);
-        let map = |name: &str| if name == "image" { range(steps) } else { (1.0, 0.0) };
-        let fields = done.fields.iter().map(|(name, field)| (name.clone(), field.numbers(map(name)))).collect();
+        let colours = maps(steps);
+        let numbers = |name: &str, field: &Field| field.numbers(if name == "image" { &colours } else { &[(1.0, 0.0)] });
+        let fields = done.fields.iter().map(|(name, field)| (name.clone(), numbers(name, field))).collect();
         Ok(Sample { stem: done.stem.clone(), fields, frame: done.cut.frame(done.photo) })
     }
 
@@ -123,13 +132,24 @@ pub fn fixed(steps: &[Step]) -> &[Step] {
     &steps[..first]
 }
 
-/// What a value in `0..1` becomes under all range steps together: factor and offset.
-pub fn range(steps: &[Step]) -> (f64, f64) {
-    steps.iter().fold((1.0, 0.0), |(factor, offset), step| match *step {
-        Step::Range { low, high } => (factor * (high - low), offset * (high - low) + low),
-        _ => (factor, offset),
+/// What a value in `0..1` becomes under all steps that change colours together: factor and offset of red, green and blue.
+pub fn maps(steps: &[Step]) -> [(f64, f64); 3] {
+    [0, 1, 2].map(|channel| {
+        steps.iter().fold((1.0, 0.0), |(factor, offset), step| match *step {
+            Step::Range { low, high } => (factor * (high - low), offset * (high - low) + low),
+            Step::Normalise { mean, deviation } => (factor / deviation[channel], (offset - mean[channel]) / deviation[channel]),
+            _ => (factor, offset),
+        })
     })
 }
+
+/// What 0 and 1 become in red, green and blue.
+pub fn ends(steps: &[Step]) -> Ends {
+    maps(steps).map(|(factor, offset)| (offset as f32, (factor + offset) as f32))
+}
+
+/// The values of the darkest and the brightest red, green and blue.
+pub type Ends = [(f32, f32); 3];
 
 /// Width and height when the shorter side becomes `side`.
 pub fn shorter_side(width: usize, height: usize, side: usize) -> (usize, usize) {
@@ -166,8 +186,11 @@ mod tests {
 
     #[test]
     fn ranges_compose() {
-        assert_eq!(range(&[]), (1.0, 0.0));
-        assert_eq!(range(&[Step::Range { low: -1.0, high: 1.0 }]), (2.0, -1.0));
-        assert_eq!(range(&[Step::Range { low: 0.0, high: 2.0 }, Step::Range { low: 1.0, high: 2.0 }]), (2.0, 1.0));
+        assert_eq!(maps(&[]), [(1.0, 0.0); 3]);
+        assert_eq!(maps(&[Step::Range { low: -1.0, high: 1.0 }]), [(2.0, -1.0); 3]);
+        assert_eq!(maps(&[Step::Range { low: 0.0, high: 2.0 }, Step::Range { low: 1.0, high: 2.0 }]), [(2.0, 1.0); 3]);
+        let colours = Step::Normalise { mean: [0.5, 0.25, 0.0], deviation: [0.5, 0.25, 2.0] };
+        assert_eq!(maps(std::slice::from_ref(&colours)), [(2.0, -1.0), (4.0, -1.0), (0.5, 0.0)]);
+        assert_eq!(ends(&[Step::Range { low: -1.0, high: 1.0 }, colours]), [(-3.0, 1.0), (-5.0, 3.0), (-0.5, 0.5)]);
     }
 }

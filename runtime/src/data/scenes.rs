@@ -50,10 +50,14 @@ impl Scenes {
     /// [`RunError::Data`] if a crop is larger than what it cuts from.
     pub fn new(data: &Data, hard: bool, seed: u64) -> Result<Scenes, RunError> {
         let first = data.steps.iter().find_map(|step| match *step {
-            Step::ShorterSide { side, .. } | Step::Resize { side, .. } | Step::CenterCrop { side } | Step::RandomCrop { side } => {
-                Some((side, side))
+            Step::ShorterSide { side, .. }
+            | Step::Resize { side, .. }
+            | Step::CenterCrop { side }
+            | Step::RandomCrop { side }
+            | Step::RandomResizedCrop { side, .. } => Some((side, side)),
+            Step::SquareCrop | Step::Range { .. } | Step::Normalise { .. } | Step::Flip { .. } | Step::Chunk { .. } | Step::Most { .. } => {
+                None
             }
-            Step::SquareCrop | Step::Range { .. } | Step::Flip { .. } | Step::Chunk { .. } | Step::Most { .. } => None,
         });
         let (width, height) = first.unwrap_or((data.size.1, data.size.0));
         let fault = |why| RunError::Data(format!("data `{}`, generated scenes: {why}", data.name));

@@ -19,14 +19,24 @@ pub fn components(arrays: &[Array], numbers: &[f64]) -> Array {
 /// `largest_box(m [height, width]) -> [corner: 4]`: left, top, right, bottom of the largest component (corners connect) in pixels,
 /// right and bottom exclusive; all 0 for an empty mask.
 pub fn largest_box(arrays: &[Array], _numbers: &[f64]) -> Array {
+    Array { shape: vec![4], ..boxes(arrays, &[1.0]) }
+}
+
+/// `boxes(m [height, width], most) -> [region: most, corner: 4]`: the same of the `most` largest components, the largest first; all 0
+/// where there are fewer.
+pub fn boxes(arrays: &[Array], numbers: &[f64]) -> Array {
+    let most = numbers.first().map_or(0, |&most| most as usize);
     let labels = components(arrays, &[1.0]);
     let (_, width) = labels.height_width();
-    let inside = || labels.values.iter().enumerate().filter(|(_, value)| **value == 1.0).map(|(pixel, _)| (pixel % width, pixel / width));
-    let bounds = inside().fold(None, |bounds: Option<[usize; 4]>, (x, y)| {
-        let [left, top, right, bottom] = bounds.unwrap_or([x, y, x + 1, y + 1]);
-        Some([left.min(x), top.min(y), right.max(x + 1), bottom.max(y + 1)])
-    });
-    Array { shape: vec![4], values: bounds.unwrap_or([0; 4]).map(|edge| edge as f32).to_vec() }
+    let mut bounds: Vec<Option<[usize; 4]>> = vec![None; most];
+    for (pixel, value) in labels.values.iter().enumerate() {
+        let Some(own) = (*value as usize).checked_sub(1).and_then(|place| bounds.get_mut(place)) else { continue };
+        let (x, y) = (pixel % width, pixel / width);
+        let [left, top, right, bottom] = own.unwrap_or([x, y, x + 1, y + 1]);
+        *own = Some([left.min(x), top.min(y), right.max(x + 1), bottom.max(y + 1)]);
+    }
+    let values = bounds.iter().flat_map(|own| own.unwrap_or([0; 4])).map(|edge| edge as f32).collect();
+    Array { shape: vec![most, 4], values }
 }
 
 /// Component of every pixel, numbered in reading order, and the sizes. Values above one half are inside.
@@ -102,5 +112,7 @@ mod tests {
         assert_eq!((found.shape, found.values), (vec![4], vec![1.0, 1.0, 3.0, 3.0]));
         assert_eq!(largest_box(&[mask(&["...", "..."])], &[]).values, [0.0; 4]);
         assert_eq!(largest_box(&[mask(&["...#"])], &[]).values, [3.0, 0.0, 4.0, 1.0]);
+        let all = boxes(&[mask(&["....#", "##...", ".#..."])], &[3.0]);
+        assert_eq!((all.shape, all.values), (vec![3, 4], vec![0.0, 1.0, 2.0, 3.0, 4.0, 0.0, 5.0, 1.0, 0.0, 0.0, 0.0, 0.0]));
     }
 }

@@ -3,6 +3,7 @@
 //! An algorithm is a plain function of arrays and compile-time numbers; its signature stands in `stdlib/host.seg` under the same
 //! name, arrays and numbers in the order of its parameters.
 
+mod bilateral;
 mod clusters;
 mod components;
 mod grabcut;
@@ -31,7 +32,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALGORITHMS.iter().map(|(name, _)| *name)
 }
 
-const ALGORITHMS: [(&str, Algorithm); 4] = [
+const ALGORITHMS: [(&str, Algorithm); 6] = [
+    ("bilateral", bilateral::bilateral),
+    ("boxes", components::boxes),
     ("components", components::components),
     ("grabcut", grabcut::grabcut),
     ("kmeans", kmeans::kmeans),

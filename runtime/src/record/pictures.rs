@@ -64,7 +64,6 @@ pub(super) fn grid(strips: &[RgbaImage], below: &[RgbImage]) -> RgbImage {
 /// The strip of an image whose photograph is not at hand: its sample, taken back from the range of the pipeline.
 pub(super) fn sample_strip(found: &Found) -> RgbaImage {
     let (height, width) = found.size;
-    let (low, high) = found.range;
     let plane = height * width;
     let byte = |value: f32| (value * 255.0).round().clamp(0.0, 255.0) as u8;
     let grey = |plane: &[f32]| {
@@ -73,7 +72,10 @@ pub(super) fn sample_strip(found: &Found) -> RgbaImage {
     };
     let photo = RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let at = y as usize * width + x as usize;
-        let channel = |number: usize| byte((found.image.get(number * plane + at).copied().unwrap_or(low) - low) / (high - low));
+        let channel = |number: usize| {
+            let (low, high) = found.range[number];
+            byte((found.image.get(number * plane + at).copied().unwrap_or(low) - low) / (high - low))
+        };
         Rgb([channel(0), channel(1), channel(2)])
     });
     strip(&photo, &grey(&found.mask), found.label.as_ref().map(|label| grey(label)).as_ref())

@@ -50,7 +50,7 @@ fn found(index: usize) -> Found {
         mask,
         size: (height, width),
         frame: Frame { photo: (128, 96), window: (0.0, 0.0, 128.0, 96.0) },
-        range: (-1.0, 1.0),
+        range: [(-1.0, 1.0); 3],
         photo: None,
         values: vec![("masks.iou".into(), 0.5 + index as f64 / 100.0), ("full.iou".into(), 0.2)],
         curves: vec![("cut[1/2].error".into(), vec![0.1, 0.3 + index as f32, f32::NAN])],

@@ -114,11 +114,13 @@ fn grid(panels: &[Panel]) -> RgbImage {
 
 fn picture(panel: &Panel, values: &[f32]) -> RgbImage {
     let (height, width) = panel.size;
-    let (low, high) = panel.range;
-    let byte = |value: f32| ((value - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8;
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let at = y as usize * width + x as usize;
-        let channel = |number: usize| byte(values.get(number.min(panel.channels - 1) * height * width + at).copied().unwrap_or(low));
+        let channel = |number: usize| {
+            let (low, high) = panel.range[number.min(panel.channels - 1)];
+            let value = values.get(number.min(panel.channels - 1) * height * width + at).copied().unwrap_or(low);
+            ((value - low) / (high - low) * 255.0).round().clamp(0.0, 255.0) as u8
+        };
         Rgb([channel(0), channel(1), channel(2)])
     })
 }

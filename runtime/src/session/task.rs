@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use segc_lang::spec::{Eval, Over, Spec, Step, TermId};
+use segc_lang::spec::{Eval, Over, Spec, TermId};
 
 use super::means::full_name;
 use super::pass::{Samples, Settled};
 use super::sample::{Computed, Worker};
 use super::{Means, Options, Programs, resolved};
-use crate::data::{Frame, Skipped};
+use crate::data::{Frame, Skipped, ends};
 use crate::execute::Compiler;
 use crate::outcome::{Done, Found, Measured, Observer, Outcome, PICTURES, RunError};
 
@@ -146,7 +146,7 @@ impl Task<'_> {
             frame,
             photo,
             image: fields.remove("image").unwrap_or_default(),
-            range: range(settled.spec, data),
+            range: ends(&settled.spec.data[data].steps),
             label: fields.remove("label"),
             values,
             curves: computed.curves,
@@ -179,13 +179,4 @@ fn receive(message: Message, observer: &mut dyn Observer, outcome: &mut Outcome,
             Ok(())
         }
     }
-}
-
-/// The range that a pipeline gives to images.
-fn range(spec: &Spec, data: usize) -> (f32, f32) {
-    let last = spec.data[data].steps.iter().rev().find_map(|step| match step {
-        Step::Range { low, high } => Some((*low as f32, *high as f32)),
-        _ => None,
-    });
-    last.unwrap_or((0.0, 1.0))
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Ends;
 use crate::outcome::Measured;
 
 /// One line.
@@ -74,7 +75,7 @@ pub struct Panel {
     /// Height and width.
     pub size: (usize, usize),
     /// What is black and what is white.
-    pub range: (f32, f32),
+    pub range: Ends,
     /// The pictures, channel by channel, row-major.
     pub samples: Vec<Vec<f32>>,
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use segc_lang::params::Moment;
 use segc_lang::source::Span;
-use segc_lang::spec::{Act, Eval, Over, Spec, Statement, Step, TermId, flat};
+use segc_lang::spec::{Act, Eval, Over, Spec, Statement, TermId, flat};
 
 use super::clock::Time;
 use super::log::{Figures, Panel};
 use super::{Trainer, start};
-use crate::data::DataSet;
+use crate::data::{DataSet, Ends, ends};
 use crate::outcome::RunError;
 use crate::session::{Models, Programs, Settled, task, together};
 
@@ -94,8 +94,8 @@ impl Rules {
             let sizes: Vec<usize> = self.spec.terms.get(*term).ty.axes.iter().map(|(_, size)| *size).collect();
             let (channels, size, range) = match sizes[..] {
                 [channels, height, width] => (channels, (height, width), range),
-                [height, width] => (1, (height, width), (0.0, 1.0)),
-                _ => (1, (1, 1), (0.0, 1.0)),
+                [height, width] => (1, (height, width), [(0.0, 1.0); 3]),
+                _ => (1, (1, 1), [(0.0, 1.0); 3]),
             };
             Panel { name: name.clone(), channels, size, range, samples: samples.iter().map(|terms| terms[at].clone()).collect() }
         };
@@ -179,10 +179,9 @@ fn settled<'a>(spec: &'a Spec, sets: &'a [Option<Arc<dyn DataSet>>], trainer: &'
 }
 
 /// The range of pictures with channels: that of the data. A phase knows only the data that it reads.
-fn range(specs: [&Spec; 2]) -> (f32, f32) {
-    let steps = specs.into_iter().flat_map(|spec| &spec.data).flat_map(|data| &data.steps);
-    let range = |step: &Step| if let Step::Range { low, high } = step { Some((*low as f32, *high as f32)) } else { None };
-    steps.filter_map(range).next().unwrap_or((0.0, 1.0))
+fn range(specs: [&Spec; 2]) -> Ends {
+    let mut all = specs.into_iter().flat_map(|spec| &spec.data).map(|data| ends(&data.steps));
+    all.find(|own| *own != [(0.0, 1.0); 3]).unwrap_or([(0.0, 1.0); 3])
 }
 
 /// Whether a statement reads settled models.

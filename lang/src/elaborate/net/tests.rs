@@ -72,7 +72,7 @@ fn weights_are_known_by_their_paths() {
         &pictures(
             "use std::nn, std::vit, std::unet\nmodel critic = nn::residual(4)\n\
                 model seg[k in 0..2] = unet::segmenter(widths: [2, 4])\n\
-             model look = vit::attention(2)\nmodel cut = vit::patches(4, 6)\n\
+             model look = vit::attention(2)\nmodel cut = vit::patch_tokens(4, 6)\n\
              let a = critic(x)\nlet b = seg[1](x)\nlet c = look(cut(x))",
         ),
         &["a", "b", "c"],
@@ -247,7 +247,7 @@ fn mistakes_in_nets_are_pointed_at() {
 }
 
 /// Every net of the library that has a body, built and applied.
-const APPLIED: [(&str, &str); 76] = [
+const APPLIED: [(&str, &str); 92] = [
     ("nn::dense(4, norm: nn::spectral)", "(v)"),
     ("nn::conv(4, kernel: 5, stride: 2, norm: nn::spectral)", "(x)"),
     ("nn::plain()", "(x)"),
@@ -282,7 +282,7 @@ const APPLIED: [(&str, &str); 76] = [
     ("stylegan2::modulated(4)", "(x, v)"),
     ("unet::two(4)", "(x)"),
     ("unet::segmenter()", "(x[height: 0..7])"),
-    ("vit::patches(4, 6)", "(x)"),
+    ("vit::patch_tokens(4, 6)", "(x)"),
     ("vit::attention(2)", "(tokens)"),
     ("vit::block(2)", "(tokens)"),
     ("redo::by_latent(normal(0, 1))", "(x, v)"),
@@ -303,15 +303,31 @@ const APPLIED: [(&str, &str); 76] = [
     ("stylegan2::smaller(4)", "(x)"),
     ("unet::rise(4, how: bilinear)", "(x)"),
     ("unet::body([2, 4], how: transposed)", "(x)"),
-    ("vit::trunk(2, 2)", "(tokens)"),
-    ("vit::painter(4, 1, 2, pixels: 3)", "(tokens, tokens[token: 1..64, feature: 0])"),
+    ("vit::encoder(patch: 4, grid: 3, features: 8, depth: 2, heads: 2)", "(x).after[1]"),
+    ("vit::autoencoder(patch: 4, depth: 2, back_depth: 1)", "(x, keep: x[channel: 0, height: 0..2, width: 0..2]).image"),
     ("resnet::basic(4, stride: 2)", "(x)"),
     ("resnet::codes18(4)", "(grow(x, by: 4))"),
     ("biggan::conditional_norm()", "(x, v)"),
     ("biggan::generator_block(4)", "(x, v)"),
     ("biggan::critic_block(4, first: true)", "(x)"),
     ("biggan::projection(3)", "(x, 1)"),
+    ("upsampling::even(2)", "(x)"),
     ("upsampling::doubling(2)", "(x)"),
+    ("upsampling::evens(2, times: 3)", "(x)"),
+    ("upsampling::head(doubled: 2, least: 2, deep: 2)", "(x)"),
+    ("efficientnet::conv_same(2, stride: 2)", "(x)"),
+    ("efficientnet::separable(3)", "(x)"),
+    ("efficientnet::inverted(3, kernel: 5)", "(x)"),
+    ("efficientnet::stage(3, times: 2, kernel: 3, stride: 2)", "(x)"),
+    ("efficientnet::lite0()", "(grow(x, by: 4)).taps[3]"),
+    ("gan::plain_critic(4, halved: 1)", "(x)"),
+    ("selfmask::look(2)", "(tokens, tokens[token -> key], tokens[token -> key])"),
+    ("selfmask::decoder_block(2)", "(tokens, tokens, tokens[token -> key])"),
+    ("selfmask::queries(3, patch: 4, features: 12, depth: 2, heads: 2, blocks: 2)", "(x).masks"),
+    ("gan::projection(4)", "(x)"),
+    ("gan::halving(4)", "(x)"),
+    ("gan::small_head([4])", "(x)"),
+    ("gan::projected_heads(2)", "([grow(x, by: 4), grow(x), x, max_pool(x, by: 2)])"),
     ("segmenter::normed(instance)", "(x)"),
     ("segmenter::residual(batch)", "(x)"),
     ("segmenter::pyramid(regions: 3, norm: instance)", "(grow(x))"),
