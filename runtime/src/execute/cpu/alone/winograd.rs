@@ -14,6 +14,8 @@ use super::{Hands, Memory, Room, conv};
 const LANES: usize = 16;
 /// With fewer windows the weights are used too seldom for their transform to pay, which is nearly twice as large as they are.
 const FEWEST: usize = 48;
+/// Elements of transformed weights that are made at a time: 16 MB.
+const LARGEST: usize = 4 << 20;
 
 /// Points at which products are made.
 const POINTS: usize = 16;
@@ -39,6 +41,8 @@ pub(super) struct Winograd {
     /// Windows down and across.
     windows: [usize; 2],
     cut: Cut,
+    /// Results whose weights are transformed at a time, those of whole items.
+    block: usize,
     weights: Places,
     arch: pulp::Arch,
 }
@@ -74,6 +78,10 @@ impl Winograd {
         if !plain || slide.groups != 1 || w[2..] != [3, 3] || small || few {
             return None;
         }
+        let mut cut = Cut::new(x[0], windows, x[1], w[0], gemm::tile(arch));
+        let tile = gemm::tile(arch).0;
+        let block = (LARGEST / (POINTS * x[1] * tile)).max(1) * tile;
+        cut.results = cut.results.min(block);
         Some(Winograd {
             samples: x[0],
             channels: x[1],
@@ -83,14 +91,15 @@ impl Winograd {
             pad: [slide.pad[0], slide.pad[2]],
             windows,
             weights: conv::weights(slide, w[0], w[1], 9),
-            cut: Cut::new(x[0], windows, x[1], w[0], gemm::tile(arch)),
+            block: block / cut.results * cut.results,
+            cut,
             arch,
         })
     }
 
-    /// Elements of the weights at the points.
+    /// Elements of the weights of a block at the points.
     fn packed(&self) -> usize {
-        POINTS * self.results.next_multiple_of(gemm::tile(self.arch).0) * self.channels
+        POINTS * self.block.min(self.results).next_multiple_of(gemm::tile(self.arch).0) * self.channels
     }
 
     /// Rows and columns of the padded part of a picture that an item reads of one sample. The even columns of a row lie before the odd
@@ -147,15 +156,21 @@ impl Room for Winograd {
 
     fn run(&self, operands: &[&[f32]], result: &mut [f32], hands: &mut Hands) {
         let (common, arch) = (std::mem::take(&mut hands.common), self.arch);
-        let packed = &mut common[..self.packed()];
-        let panel = POINTS * self.channels * gemm::tile(arch).0;
-        hands.team.each(packed.chunks_mut(panel).enumerate(), hands.own, |(number, to), _| {
-            arch.dispatch(Pack { room: self, weights: operands[1], number, to });
-        });
-        let packed = &*packed;
-        hands.team.each(self.items(result).into_iter(), hands.own, |item, memory| {
-            arch.dispatch(Work { room: self, packed, picture: operands[0], item, memory });
-        });
+        let tile = gemm::tile(arch).0;
+        let mut items = self.items(result);
+        for first in (0..self.results).step_by(self.block) {
+            let count = self.block.min(self.results - first).div_ceil(tile);
+            let packed = &mut common[..count * POINTS * self.channels * tile];
+            hands.team.each(packed.chunks_mut(POINTS * self.channels * tile).enumerate(), hands.own, |(number, to), _| {
+                arch.dispatch(Pack { room: self, weights: operands[1], number: first / tile + number, to });
+            });
+            let (now, later): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| item.results.start < first + self.block);
+            let packed = &*packed;
+            hands.team.each(now.into_iter(), hands.own, |item, memory| {
+                arch.dispatch(Work { room: self, packed, first, picture: operands[0], item, memory });
+            });
+            items = later;
+        }
         hands.common = common;
     }
 }
@@ -226,6 +241,8 @@ fn at_points<const N: usize>([a, b, c]: [[f32; N]; 3]) -> [[f32; N]; 4] {
 struct Work<'a, 'b> {
     room: &'a Winograd,
     packed: &'a [f32],
+    /// The first result of the block that is packed.
+    first: usize,
     picture: &'a [f32],
     item: Item<'b>,
     memory: &'a mut [f32],
@@ -405,7 +422,7 @@ impl Work<'_, '_> {
         for point in 0..POINTS {
             for line in 0..down {
                 let height = M.min(results.len() - line * M);
-                let at = ((results.start / M + line) * POINTS + point) * channels * M;
+                let at = (((results.start - self.first) / M + line) * POINTS + point) * channels * M;
                 let left = self.packed[at..][..channels * M].as_chunks::<M>().0;
                 for panel in 0..panels {
                     let right = &windows[point * (panels * channels + SKEW) + panel * channels..][..channels];
