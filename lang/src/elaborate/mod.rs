@@ -46,7 +46,9 @@ pub mod value;
 mod wanted;
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 pub use show::show;
 
@@ -64,6 +66,9 @@ use value::{Abort, Origin, Origins, Scene, Scope};
 /// Stack of the thread that elaborates: recurrences nest deeply.
 const STACK: usize = 256 << 20;
 
+/// Moments that are elaborated side by side.
+static THREADS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(8));
+
 /// Elaborates a spec with its params as asked for. There is a spec where no fault is an error.
 pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
     let asked = settings::asked(overrides);
@@ -77,19 +82,38 @@ pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec
 /// of several moments is reported once.
 pub fn with_phases(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
     let asked = settings::asked(overrides);
-    on_a_large_stack(|| {
-        let (spec, mut faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
-        for moment in moments(&spec) {
-            let overrides = Overrides { moment, ..overrides.clone() };
-            let (spec, later) = Elaborator::new(modules, &overrides).finish(&overrides, &asked);
+    let mut moments = Vec::new();
+    let (spec, mut faults) = on_a_large_stack(|| {
+        let (spec, faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
+        moments = self::moments(&spec);
+        (Some(spec), faults)
+    });
+    for moments in moments.chunks(*THREADS) {
+        for later in side_by_side(moments, |moment| in_moment(modules, overrides, &asked, moment)) {
             let place = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
             for fault in later {
                 if !faults.iter().any(|known| known.code == fault.code && place(known) == place(&fault)) {
-                    faults.push(told_where(fault, modules, &spec, moment));
+                    faults.push(fault);
                 }
             }
         }
-        (sound(&faults).then_some(spec), faults)
+    }
+    (spec.filter(|_| sound(&faults)), faults)
+}
+
+/// The faults of one moment.
+fn in_moment(modules: &Modules, overrides: &Overrides, asked: &[Asked], moment: Moment) -> Vec<Fault> {
+    let overrides = Overrides { moment, ..overrides.clone() };
+    let (spec, faults) = Elaborator::new(modules, &overrides).finish(&overrides, asked);
+    faults.into_iter().map(|fault| told_where(fault, modules, &spec, moment)).collect()
+}
+
+/// The same work for several moments, each on a thread of its own; results in the order of the moments.
+fn side_by_side(moments: &[Moment], work: impl Fn(Moment) -> Vec<Fault> + Sync) -> Vec<Vec<Fault>> {
+    let one = |moment| on_a_large_stack(|| (None, work(moment))).1;
+    std::thread::scope(|threads| {
+        let running: Vec<_> = moments.iter().map(|moment| threads.spawn(|| one(*moment))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
 
