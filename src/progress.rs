@@ -23,6 +23,10 @@ pub struct Progress {
     done: usize,
     /// Steps of training that this run did, and their samples.
     steps: (u64, u64),
+    /// The phase that trains: its name, when this run began with it, steps and samples since then. Another one has another speed.
+    phase: (String, Instant, u64, u64),
+    /// When the last step ended.
+    ended: Instant,
 }
 
 #[derive(Debug)]
@@ -41,7 +45,7 @@ impl Progress {
             (false, true) => Shown::Bar(bar()),
             (false, false) => Shown::Lines(start),
         };
-        Progress { shown, start, kept: 0, done: 0, steps: (0, 0) }
+        Progress { shown, start, kept: 0, done: 0, steps: (0, 0), phase: (String::new(), start, 0, 0), ended: start }
     }
 
     /// One more image came from an earlier run.
@@ -59,11 +63,15 @@ impl Progress {
     /// A step of training is done.
     pub fn step(&mut self, step: &train::Progress) {
         self.steps = (self.steps.0 + 1, self.steps.1 + step.batch);
-        let (steps, samples) = self.steps;
-        let elapsed = self.start.elapsed();
-        let speed = samples as f64 / elapsed.as_secs_f64().max(1e-9);
-        let left =
-            Duration::from_secs_f64((elapsed.as_secs_f64() / steps as f64 * (step.length.saturating_sub(step.step)) as f64).min(1e7));
+        if self.phase.0 != step.phase {
+            self.phase = (step.phase.to_string(), self.ended, 0, 0);
+        }
+        let (_, begun, steps, samples) = &mut self.phase;
+        (*steps, *samples) = (*steps + 1, *samples + step.batch);
+        let elapsed = begun.elapsed().as_secs_f64();
+        let speed = *samples as f64 / elapsed.max(1e-9);
+        let left = Duration::from_secs_f64((elapsed / *steps as f64 * step.length.saturating_sub(step.step) as f64).min(1e7));
+        self.ended = Instant::now();
         let losses: String = step.losses.iter().map(|(name, loss)| format!("  {name} {loss:.4}")).collect();
         let told = || format!("steps of {}, {} images per second, {} left{losses}", step.phase, rate(speed), time(left));
         self.show(step.step, step.length, told, || format!("{} of {} {}", step.step, step.length, told()));
