@@ -130,7 +130,8 @@ impl Series {
         let measured = self.points.iter().map(|point| (point.gflop(), point.ms())).collect();
         let straight = self.points.iter().map(|point| (point.gflop(), line.at(point.gflop()))).collect();
         let lines = [Line { name: "ms per step".into(), points: measured }, Line { name: "linear in the work".into(), points: straight }];
-        let mut html = format!("<h2>{}</h2>\n<p>{}</p>\n{}", self.title(), self.verdict(), chart("ms against GFLOP", &lines));
+        let chart = chart("ms against GFLOP", &lines);
+        let mut html = format!("<h2>{}</h2>\n<p>{}</p>\n<div class=\"charts\">\n{chart}</div>\n", self.title(), self.verdict());
         let _ = writeln!(html, "<pre>{}</pre>", self.text());
         html
     }

@@ -71,6 +71,8 @@ impl Found {
         if let Some(end) = checked.spec.as_ref().filter(|_| args.cost && !faulty) {
             self.cost(path, end, &Moments { checked: &checked, overrides: overrides.clone() }, format);
         }
+        // Freeing takes some milliseconds, for which nobody should wait.
+        std::thread::spawn(move || drop(checked));
     }
 
     fn cost(&mut self, path: &Path, end: &Spec, moments: &Moments, format: Format) {

@@ -27,6 +27,7 @@ impl Said {
     }
 
     /// Asserts the exit code and that each of some texts is said on standard error.
+    #[allow(dead_code, reason = "not every test file has something that fails")]
     #[track_caller]
     pub fn fails(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
