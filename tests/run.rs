@@ -221,7 +221,7 @@ fn misspelt_variants_and_params_get_the_nearest() {
 #[test]
 fn what_no_executor_runs_yet_is_refused() {
     let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    segc(&repository, &["run", "specs/move.seg"]).fails(2, &["not-executable-yet", "move.seg"]);
+    segc(&repository, &["run", "specs/kdd.seg"]).fails(2, &["not-executable-yet", "kdd.seg"]);
 }
 
 #[test]
