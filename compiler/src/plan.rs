@@ -43,8 +43,8 @@ pub struct Program {
     pub buffers: Vec<Buffer>,
     /// Name, place and sizes of the results.
     pub outputs: Vec<(String, Place, Shape)>,
-    /// For each result the input that it is written over; other results at [`Place::Result`] are written where their room is. Kernels before [`Program::last`] find the old values where the input is to be;
-    /// those from there on write the new ones.
+    /// For each result the input that it is written over; other results at [`Place::Result`] are written where their room is. Kernels
+    /// before [`Program::last`] find the old values where the input is to be; those from there on write the new ones.
     pub over: Vec<Option<usize>>,
     /// The first of the kernels that write results over inputs; as many as there are kernels where none does.
     pub last: usize,
