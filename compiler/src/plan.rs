@@ -178,6 +178,15 @@ fn lives(kernels: &Kernels) -> Vec<Alive> {
     lives
 }
 
+/// The kernels that read each value.
+fn readers(kernels: &Kernels) -> HashMap<NodeId, Vec<usize>> {
+    let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
+    for (number, kernel) in kernels.list.iter().enumerate() {
+        kernel.reads().into_iter().for_each(|id| readers.entry(id).or_default().push(number));
+    }
+    readers
+}
+
 fn inputs(graph: &crate::Graph) -> Vec<(Leaf, Shape)> {
     let mut inputs: Vec<_> = graph.leaves.iter().map(|leaf| (leaf.clone(), Shape::new())).collect();
     for id in graph.ids() {

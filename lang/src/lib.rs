@@ -18,6 +18,7 @@ pub mod render;
 pub mod source;
 pub mod spec;
 pub mod syntax;
+mod threads;
 
 use fault::{Fault, Severity};
 use modules::Modules;

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::readers;
 use crate::fuse::Kernels;
 use crate::graph::NodeId;
 use crate::kernel::{Access, Effect, Instruction, Kernel, Loop, Scalar};
@@ -94,14 +95,6 @@ fn inputs(kernels: &Kernels) -> HashMap<usize, NodeId> {
         _ => None,
     };
     kernels.graph.ids().filter_map(number).collect()
-}
-
-fn readers(kernels: &Kernels) -> HashMap<NodeId, Vec<usize>> {
-    let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
-    for (number, kernel) in kernels.list.iter().enumerate() {
-        kernel.reads().into_iter().for_each(|id| readers.entry(id).or_default().push(number));
-    }
-    readers
 }
 
 /// Whether a loop reads each element of `from` only where it writes the same element of `to`.

@@ -27,12 +27,8 @@ struct Times<'a> {
 
 impl<'a> Times<'a> {
     fn new(kernels: &'a Kernels) -> Times<'a> {
-        let mut readers: HashMap<NodeId, Vec<usize>> = HashMap::new();
-        for (number, kernel) in kernels.list.iter().enumerate() {
-            kernel.reads().into_iter().for_each(|id| readers.entry(id).or_default().push(number));
-        }
         let results = kernels.graph.outputs.iter().map(|(_, id)| *id).collect();
-        Times { kernels, at: (0..kernels.list.len()).collect(), readers, results }
+        Times { kernels, at: (0..kernels.list.len()).collect(), readers: super::readers(kernels), results }
     }
 
     /// Lets a kernel wait for its first reader, if that frees more memory than its operands then take for longer. The kernels behind it

@@ -46,9 +46,7 @@ pub mod value;
 mod wanted;
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::LazyLock;
 
 pub use show::show;
 
@@ -58,6 +56,7 @@ use crate::params::{Moment, Overrides};
 use crate::source::Span;
 use crate::spec::{Axis, Pending, Spec, TermId};
 use crate::syntax::{ItemKind, Perturb};
+use crate::threads;
 use moment::{Stage, Trains, World};
 use settings::{Asked, Settings};
 use terms::Store;
@@ -65,9 +64,6 @@ use value::{Abort, Origin, Origins, Scene, Scope};
 
 /// Stack of the thread that elaborates: recurrences nest deeply.
 const STACK: usize = 256 << 20;
-
-/// Moments that are elaborated side by side.
-static THREADS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(8));
 
 /// Elaborates a spec with its params as asked for. There is a spec where no fault is an error.
 pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
@@ -88,7 +84,7 @@ pub fn with_phases(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, V
         moments = self::moments(&spec);
         (Some(spec), faults)
     });
-    for moments in moments.chunks(*THREADS) {
+    for moments in moments.chunks(threads::most()) {
         for later in side_by_side(moments, |moment| in_moment(modules, overrides, &asked, moment)) {
             let place = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
             for fault in later {

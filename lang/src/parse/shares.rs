@@ -1,7 +1,5 @@
 //! Pieces of a long text are parsed by several threads: they do not depend on each other.
 
-use std::num::NonZeroUsize;
-use std::sync::LazyLock;
 use std::thread;
 
 use super::MOST_FAULTS;
@@ -9,6 +7,7 @@ use super::pieces::Piece;
 use super::tree::Tree;
 use crate::fault::Fault;
 use crate::syntax::Item;
+use crate::threads;
 
 /// An item and what is wrong with it.
 type Found = (Item, Vec<Fault>);
@@ -17,9 +16,6 @@ type Found = (Item, Vec<Fault>);
 const SHARE: usize = 3000;
 /// The stack of a thread, bytes.
 const STACK: usize = 8 << 20;
-
-/// Threads at most.
-static THREADS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, NonZeroUsize::get).min(8));
 
 /// The items of all pieces, in their order. What stands behind the hundredth fault of a share may be left unparsed.
 pub fn items(tree: &Tree, pieces: &[Piece]) -> Vec<Found> {
@@ -57,7 +53,7 @@ fn all(mut tree: Tree, pieces: &[Piece]) -> Vec<Found> {
 /// Neighbouring pieces, about as many bytes for every thread.
 fn cut(pieces: &[Piece]) -> Vec<&[Piece]> {
     let bytes: usize = pieces.iter().map(|piece| piece.end - piece.start).sum();
-    let wanted = (bytes / SHARE).clamp(1, *THREADS);
+    let wanted = (bytes / SHARE).clamp(1, threads::most());
     let mut before = 0;
     let share_of = |piece: &Piece| {
         let share = before * wanted / bytes.max(1);

@@ -12,7 +12,7 @@ use super::{Hands, Memory, Room, conv};
 
 /// Windows that are transformed side by side.
 const LANES: usize = 16;
-/// With fewer windows the weights are used too seldom for their transform to pay, which is nearly twice as large as they are.
+/// With fewer windows a sweep is as fast, and transformed weights, nearly twice as large as they are, would only take memory.
 const FEWEST: usize = 48;
 /// Elements of transformed weights that are made at a time: 16 MB.
 const LARGEST: usize = 4 << 20;
