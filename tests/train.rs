@@ -65,6 +65,17 @@ fn a_killed_run_continues_to_the_same_bytes() {
     }
 }
 
+#[test]
+fn a_run_killed_after_its_summary_loses_its_journal_at_the_next_start() {
+    let home = home();
+    run(home.path(), "straight", &[]).succeeds();
+    run(home.path(), "killed", &[]).succeeds();
+    fs::create_dir(home.path().join("killed/unfinished")).unwrap();
+    fs::write(home.path().join("killed/unfinished/images.jsonl"), "").unwrap();
+    run(home.path(), "killed", &[]).succeeds();
+    assert_same(&home.path().join("straight"), &home.path().join("killed"));
+}
+
 #[cfg(unix)]
 fn kill(home: &Path, out: &str, after: Duration) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_segc"));

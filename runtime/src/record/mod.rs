@@ -94,6 +94,8 @@ impl Recorder {
         if overwrite {
             clear(out)?;
         } else if let Some(summary) = inspect(out, &about.identity)? {
+            // A run killed after its summary, its very last file, leaves the journal behind.
+            folder::remove(&out.join(UNFINISHED))?;
             return Ok(Opened::Complete(summary));
         }
         // First of all, because a folder without it is refused as foreign.
