@@ -19,6 +19,7 @@ modules! {
     "filter"
     "gan"
     "host"
+    "iem"
     "kde"
     "losses"
     "mask"
