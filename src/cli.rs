@@ -72,6 +72,9 @@ pub struct Run {
     /// Stop at the first NaN and say which op made it of what; every N-th step of solves and every N-th image is looked at [default: every]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub check_nan: Option<NonZeroUsize>,
+    /// Compute anew what frozen models make of images, rather than read it from .segc-cache beside the run
+    #[arg(long)]
+    pub no_cache: bool,
     /// Measure every kernel: a table of the dearest at the end, and profile.json, which Perfetto opens
     #[arg(long, conflicts_with = "check_nan")]
     pub profile: bool,

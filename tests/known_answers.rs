@@ -351,3 +351,30 @@ fn penalties_through_stylegan_critic_blocks_agree_with_finite_differences() {
         }
     }
 }
+
+const SCORES: &str = "use std::metrics
+    net holder()(at: int) -> mask {
+        weight v: [one: 2, height: 4, width: 4] = 0
+        return v[one: at]
+    }
+    model scores = holder()
+    model truth = holder()
+    let measures = metrics::f_measures(scores(sample_index()), truth(sample_index()))
+    let own = max(measures)
+    let shared = max(mean(batch(measures, as: other), over: other))
+";
+
+/// Two images whose F-measures the sheet works out: the best threshold of each, and the best one for both.
+#[test]
+fn the_maximal_f_measure_has_one_threshold_for_all_images() {
+    let scores = [
+        [0.9, 0.8, 0.7, 0.1, 0.6, 0.95, 0.2, 0.1, 0.1, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.55],
+        [0.4, 0.4, 0.1, 0.1, 0.1, 0.9, 0.5, 0.8, 0.1, 0.45, 0.3, 0.9, 0.1, 0.1, 0.6, 0.1],
+    ];
+    let objects = [[1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0]];
+    let truth = objects.concat().into_iter().map(f64::from).collect();
+    let lab = Lab::new(SCORES, &["own", "shared"], 2, &[("scores.v", scores.concat()), ("truth.v", truth)]);
+    let found = lab.run();
+    agrees("of each", &found["own"], &[0.928571, 0.833333]);
+    agrees("of both", &found["shared"][..1], &[0.870536]);
+}

@@ -205,3 +205,53 @@ fn what_is_shown_may_be_made_of_the_whole_batch() {
         assert!(tile(1, column) != tile(0, column), "{column}");
     }
 }
+
+/// Files of the cache beside the runs, but for its marks.
+fn kept(home: &Path) -> Vec<std::path::PathBuf> {
+    let all = files(&home.join(".segc-cache")).into_keys();
+    let mut all: Vec<_> = all.filter(|name| name.extension().is_some_and(|ending| ending == "safetensors")).collect();
+    all.sort();
+    all.into_iter().map(|name| home.join(".segc-cache").join(name)).collect()
+}
+
+#[test]
+fn what_a_frozen_model_makes_of_an_image_is_computed_once() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    fs::write(home.join("known.seg"), include_str!("run/known.seg")).unwrap();
+    let run = |out: &str, more: &[&str]| segc(home, &[&["run", "known.seg", "--out", out, "--quiet"], more].concat());
+    run("alone", &["--no-cache"]).succeeds();
+    assert!(!home.join(".segc-cache").exists());
+    run("first", &[]).succeeds();
+    assert_same(&home.join("alone"), &home.join("first"));
+    let entries = kept(home);
+    assert_eq!(entries.len(), 24, "one for each image that trains");
+
+    run("second", &[]).succeeds();
+    assert_same(&home.join("alone"), &home.join("second"));
+    assert_eq!(kept(home), entries);
+
+    // What is read is what was kept: with the features of one image for all, the net learns something else.
+    let good: Vec<Vec<u8>> = entries.iter().map(|path| fs::read(path).unwrap()).collect();
+    entries.iter().for_each(|path| fs::write(path, &good[0]).unwrap());
+    run("exchanged", &[]).succeeds();
+    let masks = |out: &str| fs::read(home.join(out).join("checkpoints/last.safetensors")).unwrap();
+    assert_ne!(masks("exchanged"), masks("alone"));
+
+    // What is damaged is computed again.
+    for (path, bytes) in entries.iter().zip(&good) {
+        let mut bytes = bytes.clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, &bytes).unwrap();
+    }
+    fs::write(&entries[3], b"cut off").unwrap();
+    run("mended", &[]).succeeds();
+    assert_same(&home.join("alone"), &home.join("mended"));
+    assert!(entries.iter().zip(&good).all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+
+    // Other weights and other images are other entries.
+    run("seed", &["--seed", "1"]).succeeds();
+    assert_eq!(kept(home).len(), 48);
+    run("shift", &["--set", "shift=0.5"]).succeeds();
+    assert_eq!(kept(home).len(), 72);
+}

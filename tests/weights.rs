@@ -75,6 +75,9 @@ fn models_go_on_from_files_and_runs_continue_to_the_same_bytes() {
     learn("halted", &[]).succeeds();
     assert_same(&home.path().join("straight"), &home.path().join("halted"));
     assert!((metric(home.path(), "straight", "found.mean") - GIVEN[0].1).abs() < 1e-5, "a frozen model moved");
+    let stored = fs::read(home.path().join("straight/checkpoints/last.safetensors")).unwrap();
+    let stored = safetensors::SafeTensors::deserialize(&stored).unwrap().names().join(" ");
+    assert!(stored.contains("weight/") && !stored.contains("weight/S."), "what the file holds is stored again: {stored}");
     let metrics = fs::read_to_string(home.path().join("straight/metrics.jsonl")).unwrap();
     let of = |phase: &str| -> Vec<f64> {
         let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());

@@ -10,7 +10,7 @@ mod reach;
 mod train;
 
 pub use prims::{AxisMap, Binary, Distribution, Outside, Per, Prim, Reduction, Sliding, Unary, Unit};
-pub use reach::Reached;
+pub use reach::{Reached, belongs};
 pub use train::{Act, Average, Duration, Phase, Statement, Update, UpdateTerms, flat};
 
 use crate::source::Span;

@@ -50,16 +50,9 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
         }
     };
     let interrupt = Interrupt::listen().map_err(|why| failed(RunError::Environment(why)))?;
-    let options = Options {
-        seed: args.seed,
-        threads,
-        on: on(&args.machine),
-        fused: !args.no_fuse,
-        check_nan: args.check_nan,
-        done: recorder.done(),
-        profiler: args.profile.then(Arc::default),
-    };
-    let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get());
+    let options = options(args, &recorder, &out);
+    let given = ready.spec.pretrained.iter().map(|from| &from.model).filter(|model| ready.spec.stays(model)).cloned().collect();
+    let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get()).without(given);
     let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
     welcome(args, &out, &state, &options);
     let mut watch = Watch { recorder: *recorder, progress: Progress::new(args.quiet), interrupt, checkpoints, left: None };
@@ -81,6 +74,19 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
             lost.map_err(failed)?;
             Err(exit)
         }
+    }
+}
+
+fn options(args: &Run, recorder: &Recorder, out: &Path) -> Options {
+    Options {
+        seed: args.seed,
+        threads: args.machine.threads.count(),
+        on: on(&args.machine),
+        fused: !args.no_fuse,
+        check_nan: args.check_nan,
+        done: recorder.done(),
+        profiler: args.profile.then(Arc::default),
+        cache: (!args.no_cache).then(|| session::cache_beside(out)),
     }
 }
 

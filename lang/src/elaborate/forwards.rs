@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Elaborator;
-use super::moment::belongs;
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Prim, Term, TermId};
+use crate::spec::{Prim, Term, TermId, belongs};
 
 impl Elaborator<'_> {
     /// Warns where a loss that trains some models calls one of them twice, once on what is read from data and once on what is not, and

@@ -8,6 +8,7 @@ use super::Elaborator;
 use super::settings::ParamKey;
 use super::value::{Memo, Outcome, Scope};
 use crate::modules::{ModuleId, Modules};
+use crate::spec::belongs;
 use crate::syntax::{Binding, Expr, ItemKind, Set};
 
 /// Which models train: their states move, and `training` is true in their nets.
@@ -30,11 +31,6 @@ impl Trains {
             Trains::Models(models) => models.iter().any(|model| belongs(path, model)),
         }
     }
-}
-
-/// Whether a path is that of a model or of something in it.
-pub fn belongs(path: &str, model: &str) -> bool {
-    path.strip_prefix(model).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Who trains while terms are made.

@@ -4,12 +4,11 @@ use std::rc::Rc;
 
 use super::Elaborator;
 use super::builtin::{Actuals, Given};
-use super::moment::belongs;
 use super::training::{Present, text};
 use super::value::{Abort, Instance, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::spec::{Prim, TermId, UpdateTerms};
+use crate::spec::{Prim, TermId, UpdateTerms, belongs};
 use crate::syntax::{Expr, Path, Train, Update};
 
 impl<'m> Elaborator<'m> {

@@ -39,6 +39,13 @@ impl Spec {
         reached
     }
 
+    /// Whether no phase that takes any time trains the model of a path or starts it anew, so that its weights and states stay what they
+    /// are at first.
+    pub fn stays(&self, path: &str) -> bool {
+        let phases = self.phases.iter().filter(|phase| phase.length.amount > 0.0);
+        !phases.flat_map(|phase| phase.trained.iter().chain(&phase.fresh)).any(|model| belongs(path, model))
+    }
+
     /// Whether terms need the samples of a whole batch side by side.
     pub fn joins_samples(&self, roots: &[TermId]) -> bool {
         self.terms.below(roots).iter().any(|term| matches!(term.prim, Prim::Batch(_) | Prim::SampleIndex))
@@ -54,6 +61,11 @@ impl Spec {
         let output = self.output.iter().map(|Output { value, .. }| *value);
         evals.chain(states).chain(output).chain(collected.flatten().map(|(_, id)| *id)).collect()
     }
+}
+
+/// Whether a path is that of a model or of something in it: `critic.conv.w` is of `critic`, `critic_2.conv.w` is not.
+pub fn belongs(path: &str, model: &str) -> bool {
+    path.strip_prefix(model).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The terms of statements; weights that are averaged count as reached.

@@ -75,8 +75,8 @@ struct Position {
     tensors: BTreeMap<String, Vec<usize>>,
 }
 
-/// The bytes of a state; `passing`: a stop asked for them.
-pub(super) fn encode(state: &State, identity: &Identity, passing: bool) -> Result<Vec<u8>, String> {
+/// The bytes of a state without models that are `given` by files; `passing`: a stop asked for them.
+pub(super) fn encode(state: &State, identity: &Identity, given: &[String], passing: bool) -> Result<Vec<u8>, String> {
     let position = Position {
         passing,
         place: state.place,
@@ -86,7 +86,7 @@ pub(super) fn encode(state: &State, identity: &Identity, passing: bool) -> Resul
         best: state.best,
         window: state.window.clone(),
         records: state.records.clone(),
-        tensors: state.tensors().map(|(name, tensor)| (name.to_owned(), tensor.shape.clone())).collect(),
+        tensors: state.to_keep(given).map(|(name, tensor)| (name.to_owned(), tensor.shape.clone())).collect(),
     };
     let about = About {
         sha256: "0".repeat(DIGITS),
@@ -102,7 +102,7 @@ pub(super) fn encode(state: &State, identity: &Identity, passing: bool) -> Resul
     let failed = |why: &dyn std::fmt::Display| format!("the state of training cannot be written: {why}");
     let metadata = HashMap::from([(NAME.to_owned(), serde_json::to_string(&about).map_err(|why| failed(&why))?)]);
     let bytes: Vec<(&str, &Tensor, Vec<u8>)> =
-        state.tensors().map(|(name, tensor)| (name, tensor, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect())).collect();
+        state.to_keep(given).map(|(name, tensor)| (name, tensor, tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect())).collect();
     let views = bytes.iter().map(|(name, tensor, bytes)| Ok((*name, TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?)));
     let views = views.collect::<Result<Vec<_>, SafeTensorError>>().map_err(|why| failed(&why))?;
     let mut file = safetensors::serialize(views, Some(metadata)).map_err(|why| failed(&why))?;

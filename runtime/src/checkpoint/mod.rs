@@ -23,6 +23,8 @@ pub struct Checkpoints {
     identity: Identity,
     /// So many of the newest stay.
     keep: usize,
+    /// Models that are not stored, because they lie in files and nothing changes them.
+    given: Vec<String>,
     /// Steps of the newest checkpoint, if a stop made it.
     passing: Option<u64>,
 }
@@ -35,7 +37,12 @@ const ENDING: &str = ".safetensors";
 impl Checkpoints {
     /// The checkpoints of the run directory `out`; the newest `keep` stay, at least one.
     pub fn of(out: &Path, identity: Identity, keep: usize) -> Checkpoints {
-        Checkpoints { folder: out.join(FOLDER), identity, keep: keep.max(1), passing: None }
+        Checkpoints { folder: out.join(FOLDER), identity, keep: keep.max(1), given: Vec::new(), passing: None }
+    }
+
+    /// The same without models whose weights and states are read from files whenever a run begins or continues.
+    pub fn without(self, given: Vec<String>) -> Checkpoints {
+        Checkpoints { given, ..self }
     }
 
     /// Saves a state, durably, and removes the oldest checkpoints. `passing`: a stop asked for it.
@@ -46,7 +53,7 @@ impl Checkpoints {
         folder::make(&self.folder)?;
         let step = state.place.total;
         let path = self.numbered_path(step);
-        let bytes = format::encode(state, &self.identity, passing).map_err(RunError::Environment)?;
+        let bytes = format::encode(state, &self.identity, &self.given, passing).map_err(RunError::Environment)?;
         folder::write(&path, &bytes, Care::Durable)?;
         self.link(&path, &bytes)?;
         let before = std::mem::replace(&mut self.passing, passing.then_some(step));

@@ -38,10 +38,10 @@ fn checkpoints(home: &Path) -> Checkpoints {
 
 #[test]
 fn a_state_comes_back_to_the_bit_and_equal_states_give_equal_files() {
-    let bytes = format::encode(&state(5), &identity(1), false).unwrap();
+    let bytes = format::encode(&state(5), &identity(1), &[], false).unwrap();
     let read = format::decode(&bytes).unwrap();
     assert_eq!(read.state, state(5));
-    assert_eq!(format::encode(&read.state, &identity(1), false).unwrap(), bytes);
+    assert_eq!(format::encode(&read.state, &identity(1), &[], false).unwrap(), bytes);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_a_stop_made_stands_aside() {
 /// A thousand files with one bit flipped each, and a thousand cut anywhere.
 #[test]
 fn every_flipped_bit_and_every_cut_is_refused() {
-    let good = format::encode(&state(5), &identity(1), false).unwrap();
+    let good = format::encode(&state(5), &identity(1), &[], false).unwrap();
     let draw = Stream::new(1, "test.damage", Place::default());
     for number in 0..1000 {
         let bit = draw.integer(number, 8 * good.len() as u64) as usize;
@@ -123,10 +123,10 @@ fn another_run_is_refused_with_the_difference() {
 
 /// The file of a state whose list of tensors was changed; its hash is right.
 fn forged(change: impl Fn(&mut State)) -> String {
-    let file = format::encode(&state(5), &identity(1), false).unwrap();
+    let file = format::encode(&state(5), &identity(1), &[], false).unwrap();
     let mut changed = state(5);
     change(&mut changed);
-    let other = format::encode(&changed, &identity(1), false).unwrap();
+    let other = format::encode(&changed, &identity(1), &[], false).unwrap();
     let description = |file: &[u8]| safetensors::SafeTensors::read_metadata(file).unwrap().1.metadata().clone().unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&other).unwrap();
     let views = tensors.tensors();

@@ -15,6 +15,7 @@ use segc_compiler::Program;
 
 use crate::outcome::RunError;
 pub use ceiling::{Ceiling, ceiling};
+pub(crate) use compile::graph_hash;
 pub use compile::{Compiler, replaced};
 pub use cpu::Cpu;
 #[cfg(feature = "dfdx")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use segc_compiler::Leaf;
 use segc_lang::spec::{Data, Over, Pictures, Spec};
 
+use super::known::{self, Known};
 use super::pass::{Samples, Settled, Worker};
 use super::{Models, Options, Programs, resolved};
 use crate::data::{Collector, DataSet, Sample, Skipped};
@@ -44,23 +45,16 @@ pub(crate) fn collect(
         return Err(RunError::Usage(format!("data `{}` is not collected", data.name)));
     };
     let over = resolved(spec, Over::Data(*from, *part));
-    let mut weights = Vec::new();
-    let mut buffers = Vec::new();
-    for leaf in programs.leaves() {
-        match leaf {
-            Leaf::Weight(number) => weights.push(spec.weights[number].path.as_str()),
-            Leaf::Buffer(number) => buffers.push(spec.buffers[number].path.as_str()),
-            _ => {}
-        }
-    }
-    state.keep_collected(&data.name, &weights, &buffers);
+    keep_models(spec, &data.name, programs, state);
     let models = Models::collected(spec, state, Time::of(options.seed, spec.phases.len(), 0, 0), &data.name);
     let settled = Settled { spec, sets, models, threads: options.threads, check_nan: options.check_nan };
     let averages = settled.averages(programs)?;
+    let known = Known::of(spec, fields, programs, &settled.models, options)?;
     let mut collector = Collector::new(spec, data);
     let work = |worker: &mut Worker, index: usize, samples: Result<Samples, Skipped>| {
         let samples = samples.ok()?;
-        Some(worker.run(index, &samples).map(|computed| (samples, computed.values)))
+        let made = known::once(known.as_ref(), &samples, || worker.run(index, &samples).map(|computed| computed.values));
+        Some(made.map(|values| (samples, values)))
     };
     settled.each(over, settled.count(over), programs, &averages, work, |_, made| {
         if let Some((mut samples, values)) = made.transpose()? {
@@ -71,4 +65,20 @@ pub(crate) fn collect(
         Ok(true)
     })?;
     collector.finish().map(Arc::from)
+}
+
+/// Keeps the models that the programs read as they are now, but for those that do not change.
+fn keep_models(spec: &Spec, data: &str, programs: &Programs, state: &mut State) {
+    let mut weights = Vec::new();
+    let mut buffers = Vec::new();
+    for leaf in programs.leaves() {
+        match leaf {
+            Leaf::Weight(number) => weights.push(spec.weights[number].path.as_str()),
+            Leaf::Buffer(number) => buffers.push(spec.buffers[number].path.as_str()),
+            _ => {}
+        }
+    }
+    weights.retain(|path| !spec.stays(path));
+    buffers.retain(|path| !spec.stays(path));
+    state.keep_collected(data, &weights, &buffers);
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod collect;
 mod in_order;
+mod known;
 mod means;
 mod models;
 mod pass;
@@ -12,6 +13,7 @@ pub(crate) mod task;
 pub(crate) mod together;
 pub(crate) mod watch;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use segc_lang::spec::{Data, Over, Part, Pictures, Spec};
@@ -21,6 +23,7 @@ use crate::execute::{Compiler, Cpu, Device, Profiler, Reference};
 use crate::outcome::{Done, Measured, Observer, Outcome, RunError};
 use crate::train::Time;
 use crate::train::state::State;
+pub use known::cache_beside;
 pub(crate) use means::Means;
 pub(crate) use models::Models;
 pub(crate) use pass::Settled;
@@ -44,12 +47,14 @@ pub struct Options {
     pub done: Vec<Done>,
     /// Who measures every kernel.
     pub profiler: Option<Arc<Profiler>>,
+    /// The folder in which what settled models make of images is kept for later runs.
+    pub cache: Option<PathBuf>,
 }
 
 impl Options {
     /// Seed 0, the processor, nothing looked after and nothing done before.
     pub fn plain(threads: usize) -> Options {
-        Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None }
+        Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None, cache: None }
     }
 }
 

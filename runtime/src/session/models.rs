@@ -27,12 +27,13 @@ impl<'a> Models<'a> {
         }
     }
 
-    /// The models as a collected data item found them ([`State::keep_collected`]).
+    /// The models as a collected data item found them ([`State::keep_collected`]); those that no phase trains are as they are.
     pub fn collected(spec: &Spec, state: &'a State, time: Time, data: &str) -> Models<'a> {
+        let of = |kind, path: &str| state.collected(data, kind, path).or_else(|| state.number(kind, path).filter(|_| spec.stays(path)));
         Models {
-            weights: spec.weights.iter().map(|weight| state.collected(data, Kind::Weight, &weight.path)).collect(),
+            weights: spec.weights.iter().map(|weight| of(Kind::Weight, &weight.path)).collect(),
             averaged: vec![None; spec.weights.len()],
-            buffers: spec.buffers.iter().map(|buffer| state.collected(data, Kind::Buffer, &buffer.path)).collect(),
+            buffers: spec.buffers.iter().map(|buffer| of(Kind::Buffer, &buffer.path)).collect(),
             state,
             time,
         }

@@ -112,6 +112,13 @@ impl State {
         self.tensors.numbers.iter().map(|(name, at)| (name.as_str(), &self.tensors.list[*at]))
     }
 
+    /// The tensors that a checkpoint holds: all but the weights and states of models that lie in files already.
+    pub fn to_keep<'a>(&'a self, given: &'a [String]) -> impl Iterator<Item = (&'a str, &'a Tensor)> {
+        let in_files =
+            |name: &str| [Kind::Weight, Kind::Buffer].iter().any(|kind| own(name, *kind).is_some_and(|path| belongs(path, given)));
+        self.tensors().filter(move |(name, _)| !in_files(name))
+    }
+
     /// Adds a tensor or gives it other values.
     pub fn set(&mut self, name: String, tensor: Tensor) -> usize {
         let Tensors { numbers, list } = &mut self.tensors;
@@ -237,9 +244,9 @@ fn own(name: &str, kind: Kind) -> Option<&str> {
     name.strip_prefix(kind.word())?.strip_prefix('/')
 }
 
-/// Whether a path is one of the models': `critic.conv.w` is of `critic`, `critic_2.conv.w` is not.
+/// Whether a path is that of one of the models.
 pub fn belongs(path: &str, models: &[String]) -> bool {
-    models.iter().any(|model| path.strip_prefix(model.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    models.iter().any(|model| segc_lang::spec::belongs(path, model))
 }
 
 #[cfg(test)]
