@@ -454,7 +454,7 @@ const RUN_EXAMPLES: &str = "Examples:\n  \
 const SEGMENT_EXAMPLES: &str = "Examples:\n  \
     segc segment runs/perturbgan-1a2b3c4d PHOTOS\n  \
     segc segment runs/mine heron.jpg gull.png --only cutout --out cut\n\n\
-    For NAME.jpg it writes NAME.mask.png, NAME.cutout.png and NAME.overlay.png, of the photograph's own size.\n\
+    For NAME.jpg it writes NAME.mask.png, NAME.cutout.png and NAME.overlay.png, of its own size.\n\
     A photograph is seen whole, squeezed to the square that the spec computes on.";
 
 const BENCH_EXAMPLES: &str = "Examples:\n  \

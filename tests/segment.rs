@@ -96,7 +96,7 @@ fn trained_models_find_the_masks_of_the_run_on_any_threads() {
     support::assert_same(&home.path().join("1"), &home.path().join("2"));
     let different: std::collections::BTreeSet<_> = masks(home.path(), "1")[0].values().cloned().collect();
     assert!(different.len() > 1, "all masks are the same");
-    segment(home.path(), &["model", "photos", "--out", "before", "--checkpoint", "36"]).succeeds();
+    segment(home.path(), &["model", "photos", "--out", "before", "--checkpoint", "24"]).succeeds();
     assert_ne!(masks(home.path(), "before")[0], masks(home.path(), "1")[0]);
 }
 
@@ -305,7 +305,7 @@ fn a_phase_that_keeps_the_best_is_used_as_its_end_would_hand_it_on() {
     let (decides, keeps) = ("every 2 steps { finish when step >= 6   measure fits }", "every 2 steps { keep best by covered }");
     assert!(tiny.contains(decides));
     fs::write(&path, tiny.replace(decides, keeps)).unwrap();
-    trained(home.path(), &["--stop-after", "30"]);
+    trained(home.path(), &["--stop-after", "24"]);
     let said = segment(home.path(), &["model", "photos", "--out", "halted"]);
     said.succeeds();
     assert!(
@@ -355,8 +355,8 @@ fn files_of_weights_must_be_those_of_the_run() {
     let sample = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime/tests/weights").join(name);
     let file = home.path().join("small.pth");
     fs::copy(sample("small.pth"), &file).unwrap();
-    let output = "data images = pictures() |> resize(16)\nlet found = S(images.image)[feature: 0] * mean(images.image, over: channel)\n";
-    fs::write(home.path().join("small.seg"), format!("{FROZEN}\n{output}output masks = sigmoid(9 * found) over images\n")).unwrap();
+    let output = "data images = pictures() |> resize(16)\nlet answer = S(images.image)[feature: 0] * mean(images.image, over: channel)\n";
+    fs::write(home.path().join("small.seg"), format!("{FROZEN}\n{output}output masks = sigmoid(9 * answer) over images\n")).unwrap();
     segc(home.path(), &["run", "small.seg", "--out", "model", "--set", "file_of=small.pth", "--quiet"]).succeeds();
     segment(home.path(), &["model", "photos"]).succeeds();
     let before = files(&home.path().join("segmented"));
