@@ -409,6 +409,6 @@ fn ctrl_c_ends_after_the_photographs_at_hand() {
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     Said::of(child.wait_with_output().unwrap()).fails(75, &["stopped by a signal", "begins anew"]);
     let written = files(&home.path().join("segmented"));
-    assert!((1..9000).contains(&written.len()) && written.len() % 3 == 0, "{}", written.len());
+    assert!((1..9000).contains(&written.len()) && written.len().is_multiple_of(3), "{}", written.len());
     assert!(!written.keys().any(|name| name.to_string_lossy().ends_with(".part")));
 }

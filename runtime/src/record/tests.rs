@@ -1,5 +1,6 @@
 //! Whole run directories, with made-up findings.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use segc_lang::spec::{Param, ParamValue};

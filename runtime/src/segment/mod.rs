@@ -206,7 +206,7 @@ fn output(spec: &Spec) -> Result<&Output, RunError> {
     };
     match &spec.data[output.data] {
         Data { source: Pictures::Collected { .. }, name, .. } => Err(RunError::Usage(format!(
-            "`output {}` goes over `{name}`, which is collected while the run trains; photographs can take the place of `pictures(..)` only",
+            "`output {}` goes over `{name}`, which the run collects as it trains; photographs can take the place of `pictures(..)` only",
             output.name
         ))),
         _ => Ok(output),

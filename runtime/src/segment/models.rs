@@ -89,7 +89,8 @@ impl Ready {
         let untrained = needed.iter().find(|one| to_come(one.path) && !one.is_in(&self.state));
         untrained.map_or(Ok(()), |one| {
             Err(RunError::Checkpoint(format!(
-                "the output reads `{}`, which no phase has trained yet: the state ends in phase {}. The command that began the run continues it",
+                "the output reads `{}`, which no phase has trained yet: the state is of phase {}. \
+                 The command that began the run continues it",
                 one.path, phase.name
             )))
         })
@@ -152,7 +153,8 @@ fn same_files(spec: &Spec, past: &Past) -> Result<(), RunError> {
     for (file, hash) in &examined.files {
         if let Some((_, before)) = past.about.weights.iter().find(|(own, before)| own == file && before != hash) {
             return Err(RunError::Data(format!(
-                "{file} is not the file of weights that the run began with: its SHA-256 is {hash}, then it was {before}. Bring that one back"
+                "{file} is not the file of weights that the run began with: its SHA-256 is {hash}, then it was {before}. \
+                 Bring that one back"
             )));
         }
     }
