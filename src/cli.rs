@@ -20,6 +20,9 @@ pub enum Command {
     /// Run a spec: find masks, measure them, write a report
     #[command(after_help = RUN_EXAMPLES, override_usage = "segc run [OPTIONS] SPEC [+VARIANT]...")]
     Run(Run),
+    /// Find the masks of photographs with a run that is done
+    #[command(after_help = SEGMENT_EXAMPLES)]
+    Segment(Segment),
     /// Run a spec in many variants and with several seeds; print mean and spread of each
     #[command(after_help = SWEEP_EXAMPLES, override_usage = "segc sweep [OPTIONS] SPEC [+VARIANT]...")]
     Sweep(Sweep),
@@ -87,6 +90,43 @@ pub struct Run {
     /// Keep so many of the newest checkpoints
     #[arg(long, value_name = "K", default_value = "3")]
     pub keep_checkpoints: NonZeroUsize,
+}
+
+/// `segc segment`.
+#[derive(Debug, Args)]
+pub struct Segment {
+    /// The folder of a run, as `segc run` wrote it
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// Photographs of any size, or folders of them
+    #[arg(value_name = "FILES", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Folder for what is written; files of the same names are replaced
+    #[arg(long, value_name = "DIR", default_value = "segmented")]
+    pub out: PathBuf,
+    /// What is written of each photograph, with a comma between
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', default_value = "mask,cutout,overlay")]
+    pub only: Vec<Picture>,
+    /// Another state of the run: a number of steps, or a file [default: the newest that is whole]
+    #[arg(long, value_name = "STEPS|FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// On how many threads
+    #[command(flatten)]
+    pub threads: Threads,
+    /// Print errors and what is left out only
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Pictures of `segc segment`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Picture {
+    /// The mask, 8-bit grey.
+    Mask,
+    /// The photograph with the mask as its alpha.
+    Cutout,
+    /// The photograph with the object marked.
+    Overlay,
 }
 
 /// `segc sweep`.
@@ -398,6 +438,7 @@ const ABOUT: &str = "Unsupervised object segmentation, described in a small decl
 
 const AFTER: &str = "Start here:\n  \
     segc run specs/iem.seg         find masks in generated scenes and open the report\n  \
+    segc segment RUN PHOTOS        find the masks of photographs with that run\n  \
     segc new mine                  write mine.seg, a spec to change\n  \
     segc COMMAND --help            more on a command\n\n\
     Exit codes:\n  \
@@ -412,6 +453,12 @@ const RUN_EXAMPLES: &str = "Examples:\n  \
     A run that was stopped (Ctrl-C, --stop-after) is continued by the same command. The folder of a run\n\
     holds report.html, summary.json, metrics.jsonl, grid.png, masks/, run.json, and where models are\n\
     trained checkpoints/ and pictures/.";
+
+const SEGMENT_EXAMPLES: &str = "Examples:\n  \
+    segc segment runs/perturbgan-1a2b3c4d PHOTOS\n  \
+    segc segment runs/mine heron.jpg gull.png --only cutout --out cut\n\n\
+    For NAME.jpg it writes NAME.mask.png, NAME.cutout.png and NAME.overlay.png, of its own size.\n\
+    A photograph is seen whole, squeezed to the square that the spec computes on.";
 
 const BENCH_EXAMPLES: &str = "Examples:\n  \
     segc bench W2 W7\n  \

@@ -29,15 +29,18 @@ pub fn compiled(path: &Path, overrides: &Overrides, quiet: bool) -> Result<Compi
     let text = loader::open(path).map_err(|refusal| refused(&refusal))?;
     let files = Files::beside(path);
     let name = path.display().to_string();
-    let mut checked = compile(&name, &text, &files, overrides);
+    let (checked, spec) = whole(compile(&name, &text, &files, overrides), quiet)?;
+    let texts = std::iter::once((name, text)).chain(files.read()).collect();
+    Ok(Compiled { checked, spec, texts })
+}
+
+/// What was compiled, if it is without errors. Warnings are told unless `quiet`, errors always.
+pub fn whole(mut checked: Checked, quiet: bool) -> Result<(Checked, Spec), Exit> {
     let spoken = |fault: &&Fault| fault.severity == Severity::Error || !quiet;
     checked.faults.iter().filter(spoken).for_each(|fault| tell(fault, &checked.modules.sources));
     let wrong = checked.faults.iter().any(|fault| fault.severity == Severity::Error);
     match checked.spec.take() {
-        Some(spec) if !wrong => {
-            let texts = std::iter::once((name, text)).chain(files.read()).collect();
-            Ok(Compiled { checked, spec, texts })
-        }
+        Some(spec) if !wrong => Ok((checked, spec)),
         _ => Err(Exit::Usage),
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use segc_lang::fault::{Fault, Severity};
 use segc_lang::nearest;
 use segc_lang::source::{LoadError, Loader};
+use segc_runtime::record::PastText;
 
 /// Largest text that is read, bytes; the parser takes no more.
 const LARGEST: u64 = segc_lang::parse::LARGEST as u64;
@@ -54,7 +55,7 @@ impl Files {
 
 impl Loader for Files {
     fn load(&self, from: &str, path: &str) -> Result<(String, String), LoadError> {
-        let target = normal(&Path::new(from).parent().unwrap_or(Path::new("")).join(path));
+        let target = beside(from, path);
         let whole = target.canonicalize().or_else(|_| std::path::absolute(&target)).map(|whole| normal(&whole));
         let inside = whole.is_ok_and(|whole| whole.starts_with(&self.package));
         if Path::new(path).is_absolute() || !inside {
@@ -67,6 +68,20 @@ impl Loader for Files {
         let name = target.display().to_string();
         self.read.borrow_mut().push((name.clone(), text.clone()));
         Ok((name, text))
+    }
+}
+
+/// Texts that a run has kept, under the names that their files had.
+#[derive(Debug)]
+pub struct Texts<'a>(pub &'a [PastText]);
+
+impl Loader for Texts<'_> {
+    fn load(&self, from: &str, path: &str) -> Result<(String, String), LoadError> {
+        let name = beside(from, path).display().to_string();
+        match self.0.iter().find(|text| text.name == name) {
+            Some(found) => Ok((name, found.text.clone())),
+            None => Err(LoadError::Missing(self.0.iter().map(|text| text.name.clone()).collect())),
+        }
     }
 }
 
@@ -159,6 +174,11 @@ fn package(spec: &Path) -> PathBuf {
     above.unwrap_or(own).to_path_buf()
 }
 
+/// What a path means in the file `from`.
+fn beside(from: &str, path: &str) -> PathBuf {
+    normal(&Path::new(from).parent().unwrap_or(Path::new("")).join(path))
+}
+
 /// The path without `.` and, as far as names allow, without `..`.
 fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
@@ -211,6 +231,14 @@ mod tests {
         let mine = home.path().join("specs/deep/mine.seg");
         std::os::unix::fs::symlink(home.path().join("secret.seg"), home.path().join("specs/link.seg")).unwrap();
         assert_eq!(Files::beside(&mine).load(&mine.display().to_string(), "../link.seg"), Err(LoadError::Outside));
+    }
+
+    #[test]
+    fn texts_that_were_kept_need_no_files() {
+        let kept = |name: &str| PastText { name: name.into(), text: format!("of {name}") };
+        let texts = [kept("specs/deep/mine.seg"), kept("specs/base.seg")];
+        assert_eq!(Texts(&texts).load("specs/deep/mine.seg", "../base.seg"), Ok(("specs/base.seg".into(), "of specs/base.seg".into())));
+        assert!(matches!(Texts(&texts).load("specs/deep/mine.seg", "base.seg"), Err(LoadError::Missing(names)) if names.len() == 2));
     }
 
     #[test]

@@ -14,12 +14,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use commands::{check, compare, explain, fmt, new, ops, run, show, sweep, weights};
+use commands::{check, compare, explain, fmt, new, ops, run, segment, show, sweep, weights};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     let exit = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Segment(args) => segment::segment(&args),
         Command::Sweep(args) => sweep::sweep(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -6,6 +6,7 @@ pub mod execute;
 pub mod host;
 pub mod outcome;
 pub mod record;
+pub mod segment;
 pub mod session;
 pub mod train;
 pub mod weights;

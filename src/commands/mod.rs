@@ -9,6 +9,7 @@ pub mod new;
 pub mod ops;
 pub mod profile;
 pub mod run;
+pub mod segment;
 pub mod show;
 pub mod summary;
 pub mod sweep;

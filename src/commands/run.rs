@@ -265,7 +265,7 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize, we
         weights: weights.files,
         device: on(&args.machine).device().name().into(),
     };
-    About { identity, variants, threads, remarks: oracles.chain(weights.remarks).collect() }
+    About { identity, variants, sets: args.spec.sets.clone(), threads, remarks: oracles.chain(weights.remarks).collect() }
 }
 
 fn on(machine: &Machine) -> On {

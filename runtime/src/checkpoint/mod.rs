@@ -7,6 +7,7 @@
 //! that belongs to another run, is refused.
 
 mod format;
+mod past;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::outcome::RunError;
 use crate::record::Identity;
 use crate::record::folder::{self, Care, failed};
 use crate::train::state::State;
+pub use past::{Chosen, Kept, of_run};
 
 /// The checkpoints of a run directory.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ impl Checkpoints {
         if let Some(before) = before.filter(|before| *before != step) {
             folder::remove(&self.numbered_path(before))?;
         }
-        let mut all = self.numbered()?;
+        let mut all = numbered(&self.folder)?;
         all.truncate(all.len().saturating_sub(self.keep));
         all.iter().try_for_each(|(_, path)| folder::remove(path))
     }
@@ -87,7 +89,7 @@ impl Checkpoints {
     /// differences.
     pub fn load(&mut self) -> Result<Option<State>, RunError> {
         let last = self.folder.join(LAST);
-        let path = if last.exists() { Some(last) } else { self.numbered()?.pop().map(|(_, path)| path) };
+        let path = if last.exists() { Some(last) } else { numbered(&self.folder)?.pop().map(|(_, path)| path) };
         let Some(path) = path else { return Ok(None) };
         let bytes = fs::read(&path).map_err(|cause| failed("read", &path, &cause))?;
         match format::decode(&bytes) {
@@ -109,7 +111,7 @@ impl Checkpoints {
 
     /// What to do about a damaged checkpoint.
     fn way_out(&self, damaged: &Path) -> Result<String, RunError> {
-        let mut others = self.numbered()?;
+        let mut others = numbered(&self.folder)?;
         others.retain(|(_, path)| path != damaged);
         let whole = |path: &Path| fs::read(path).is_ok_and(|bytes| format::decode(&bytes).is_ok());
         Ok(match others.iter().rev().find(|(_, path)| whole(path)) {
@@ -120,19 +122,19 @@ impl Checkpoints {
             None => "No other checkpoint beside it is whole; --overwrite begins anew.".into(),
         })
     }
+}
 
-    /// Checkpoints with the steps of the run, oldest first.
-    fn numbered(&self) -> Result<Vec<(u64, PathBuf)>, RunError> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(cause) => return Err(failed("read", &self.folder, &cause)),
-        };
-        let step = |path: &Path| path.file_name()?.to_str()?.strip_suffix(ENDING)?.parse().ok();
-        let mut all: Vec<(u64, PathBuf)> = entries.flatten().filter_map(|entry| Some((step(&entry.path())?, entry.path()))).collect();
-        all.sort();
-        Ok(all)
-    }
+/// The checkpoints in a folder with the steps of the run, oldest first.
+fn numbered(folder: &Path) -> Result<Vec<(u64, PathBuf)>, RunError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(failed("read", folder, &cause)),
+    };
+    let step = |path: &Path| path.file_name()?.to_str()?.strip_suffix(ENDING)?.parse().ok();
+    let mut all: Vec<(u64, PathBuf)> = entries.flatten().filter_map(|entry| Some((step(&entry.path())?, entry.path()))).collect();
+    all.sort();
+    Ok(all)
 }
 
 #[cfg(test)]

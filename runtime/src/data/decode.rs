@@ -52,6 +52,11 @@ pub fn promise(path: &Path) -> Promise {
     }
 }
 
+/// Why a picture in another format is left out.
+pub fn foreign() -> String {
+    format!("this format is not read; convert it to PNG or JPEG (read are {FORMATS})")
+}
+
 /// Width and height of a picture after EXIF rotation, from its header alone. The error says in words what is wrong.
 pub fn dimensions(path: &Path) -> Result<(u32, u32), String> {
     let (mut file, format) = open(path)?;

@@ -79,6 +79,12 @@ impl Folder {
         Ok(set)
     }
 
+    /// The data set of single photographs without masks, each with its stem, in their order.
+    pub fn of_files(data: &Data, files: Vec<(String, PathBuf)>) -> Folder {
+        let entries = files.into_iter().map(|(stem, photo)| Entry { stem, photo, mask: None }).collect();
+        Folder { data: data.clone(), entries, parts: None, has_labels: false, skipped: Vec::new() }
+    }
+
     fn divide(&mut self, split: Split) -> Result<(), String> {
         let stems: Vec<&str> = self.entries.iter().map(|entry| entry.stem.as_str()).collect();
         let divided = split.divide(&stems)?;
@@ -222,8 +228,7 @@ impl Listing {
         match promise {
             Promise::Picture => {}
             Promise::Foreign => {
-                let why = format!("this format is not read; convert it to PNG or JPEG (read are {FORMATS})");
-                self.skipped.push(Skipped { file: path.to_path_buf(), why });
+                self.skipped.push(Skipped { file: path.to_path_buf(), why: decode::foreign() });
             }
             Promise::Other => self.others.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned()),
         }

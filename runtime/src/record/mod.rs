@@ -9,15 +9,16 @@ mod chart;
 pub(crate) mod folder;
 pub(crate) mod identity;
 mod journal;
+pub(crate) mod names;
 pub(crate) mod ordered;
 mod past;
-mod pictures;
+pub(crate) mod pictures;
 mod report;
 mod summary;
 mod table;
 mod training;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::{ExtendedColorType, GrayImage};
@@ -30,7 +31,8 @@ pub use chart::{Line, chart};
 use folder::{Care, failed};
 pub use identity::{Identity, Text};
 use journal::{Entry, Journal, MaskFile};
-pub use past::{Past, PastAbout, PastSpec};
+use names::Names;
+pub use past::{Past, PastAbout, PastSpec, PastText};
 pub use report::{escape, page};
 pub use summary::Summary;
 pub use table::{Table, figure};
@@ -42,6 +44,8 @@ pub struct About {
     pub identity: Identity,
     /// The variants asked for.
     pub variants: Vec<String>,
+    /// Params that were asked for, with their values as they were written.
+    pub sets: Vec<(String, String)>,
     /// How many threads compute.
     pub threads: usize,
     /// What a reader of the report must know: labels let through by `oracle`, data without a split.
@@ -69,8 +73,8 @@ pub struct Recorder {
     earlier: BTreeMap<(usize, usize), Entry>,
     /// Lines of `metrics.jsonl` so far, by pass and number of the image.
     lines: BTreeMap<(usize, usize), String>,
-    /// Names of masks that are taken, in lower case: some file systems do not tell cases apart.
-    names: BTreeSet<String>,
+    /// Names of masks that are taken.
+    names: Names,
     pictures: Vec<Picture>,
     /// What the training said so far.
     training: Vec<Record>,
@@ -114,7 +118,7 @@ impl Recorder {
             made,
             earlier: BTreeMap::new(),
             lines: BTreeMap::new(),
-            names: BTreeSet::new(),
+            names: Names::default(),
             pictures: Vec::new(),
             training: Vec::new(),
         };
@@ -229,14 +233,15 @@ impl Recorder {
                 if !pictured || !whole(&self.out.join(&mask.name), &mask.sha256) {
                     continue;
                 }
-                self.names.insert(mask.name.to_lowercase());
+                self.names.take(&mask.name);
             }
             self.earlier.insert(place, entry);
         }
     }
 
     fn write_mask(&mut self, stem: &str, mask: &GrayImage) -> Result<MaskFile, RunError> {
-        let name = self.free_name(stem);
+        // One name is asked for and given.
+        let name = self.names.free(stem, |stem| vec![format!("{MASKS}/{stem}.png")]).remove(0);
         let path = self.out.join(&name);
         let png = pictures::png(mask, mask.width(), mask.height(), ExtendedColorType::L8).map_err(|cause| unwritten(&path, cause))?;
         folder::write(&path, &png, Care::Quick)?;
@@ -265,18 +270,6 @@ impl Recorder {
         let caption = shown.map(|(name, value)| format!("{name} {}", figure(*value)));
         let truth = pictures::has_truth(&png);
         self.pictures.push(Picture { stem: entry.stem.clone(), caption, truth, png });
-    }
-
-    /// `masks/<stem>.png`, with a number behind the stem if another image of the run has it already.
-    fn free_name(&mut self, stem: &str) -> String {
-        let stem = stem.replace(['/', '\\'], "-");
-        let mut name = format!("{MASKS}/{stem}.png");
-        let mut number = 2;
-        while !self.names.insert(name.to_lowercase()) {
-            name = format!("{MASKS}/{stem}-{number}.png");
-            number += 1;
-        }
-        name
     }
 }
 

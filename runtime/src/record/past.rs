@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{RUN, SUMMARY, Summary};
@@ -23,15 +23,23 @@ pub struct Past {
 pub struct PastAbout {
     /// Version of segc.
     pub segc: String,
+    /// Hash of all that decides its results.
+    pub identity: String,
     /// The spec.
     pub spec: PastSpec,
     /// The variants that were asked for.
     pub variants: Vec<String>,
+    /// Params that were asked for, as they were written; none in the runs of versions that did not note them.
+    #[serde(default, deserialize_with = "written")]
+    pub sets: Option<Vec<(String, String)>>,
     /// Params in the order of the spec.
     #[serde(with = "super::ordered")]
     pub params: Vec<(String, Value)>,
     /// Seed of all draws.
     pub seed: u64,
+    /// Files of weights that models begin with, with the SHA-256 of their content.
+    #[serde(default, with = "super::ordered")]
+    pub weights: Vec<(String, String)>,
     /// What computed.
     pub device: String,
 }
@@ -43,6 +51,17 @@ pub struct PastSpec {
     pub name: String,
     /// Hash of its formatted texts.
     pub hash: String,
+    /// Its text, then those of the files that it extends or uses.
+    pub texts: Vec<PastText>,
+}
+
+/// A text in `run.json`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PastText {
+    /// Name of its file, as the run was given it.
+    pub name: String,
+    /// The text.
+    pub text: String,
 }
 
 impl Past {
@@ -74,4 +93,8 @@ impl Past {
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.summary.as_ref()?.metrics.iter().find(|(own, _)| own == name).and_then(|(_, value)| *value)
     }
+}
+
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<(String, String)>>, D::Error> {
+    super::ordered::deserialize(deserializer).map(Some)
 }

@@ -22,7 +22,7 @@ const MARK: [f32; 3] = [255.0, 64.0, 120.0];
 pub(super) fn strip(photo: &RgbImage, mask: &GrayImage, truth: Option<&GrayImage>) -> RgbaImage {
     let photo = fit(photo);
     let mask = fit(&colour(mask));
-    let overlay = overlay(&photo, &mask);
+    let overlay = overlay(&photo, &GrayImage::from_fn(mask.width(), mask.height(), |x, y| Luma([mask.get_pixel(x, y)[0]])), 1);
     let truth = truth.map(|truth| fit(&colour(truth)));
     let tiles: Vec<&RgbImage> = [&photo, &mask, &overlay].into_iter().chain(&truth).collect();
     let mut strip = RgbaImage::new(tiles.len() as u32 * (TILE + GAP) - GAP, photo.height());
@@ -88,7 +88,7 @@ pub(super) fn has_truth(png: &[u8]) -> bool {
 }
 
 /// A PNG in memory.
-pub(super) fn png(bytes: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Result<Vec<u8>, image::ImageError> {
+pub(crate) fn png(bytes: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Result<Vec<u8>, image::ImageError> {
     let mut file = Cursor::new(Vec::new());
     PngEncoder::new_with_quality(&mut file, CompressionType::Fast, PngFilter::Adaptive).write_image(bytes, width, height, colour)?;
     Ok(file.into_inner())
@@ -117,15 +117,16 @@ fn fit(picture: &RgbImage) -> RgbImage {
     }
 }
 
-/// The photograph with the background greyed and dimmed and the mask's outline drawn.
-fn overlay(photo: &RgbImage, mask: &RgbImage) -> RgbImage {
-    let inside = |x: u32, y: u32| mask.get_pixel(x.min(mask.width() - 1), y.min(mask.height() - 1))[0] >= 128;
+/// The photograph with the background greyed and dimmed and the mask's outline drawn, `outline` pixels wide. Both are of one size.
+pub(crate) fn overlay(photo: &RgbImage, mask: &GrayImage, outline: usize) -> RgbImage {
+    let columns = mask.width() as usize;
+    let inside: Vec<bool> = mask.as_raw().iter().map(|value| *value >= 128).collect();
+    let border = border(&inside, columns, outline);
     RgbImage::from_fn(photo.width(), photo.height(), |x, y| {
         let pixel = photo.get_pixel(x, y).0.map(f32::from);
         let share = f32::from(mask.get_pixel(x, y)[0]) / 255.0;
         let grey = 0.3 * pixel[0] + 0.59 * pixel[1] + 0.11 * pixel[2];
-        let around = [(x + 1, y), (x.saturating_sub(1), y), (x, y + 1), (x, y.saturating_sub(1))];
-        let edge = inside(x, y) && around.iter().any(|&(x, y)| !inside(x, y));
+        let edge = border[y as usize * columns + x as usize];
         let mut out = [0; 3];
         for channel in 0..3 {
             let dimmed = 0.55 * (0.8 * grey + 0.2 * pixel[channel]) + 20.0;
@@ -135,6 +136,27 @@ fn overlay(photo: &RgbImage, mask: &RgbImage) -> RgbImage {
         }
         Rgb(out)
     })
+}
+
+/// The pixels inside that are at most `width` steps along a row or a column away from one outside.
+fn border(inside: &[bool], columns: usize, width: usize) -> Vec<bool> {
+    let mut border = vec![false; inside.len()];
+    let mut walk = |places: &mut dyn Iterator<Item = usize>| {
+        let mut steps = width;
+        for at in places {
+            steps = if inside[at] { steps + 1 } else { 0 };
+            border[at] |= (1..=width).contains(&steps);
+        }
+    };
+    for row in (0..inside.len()).step_by(columns.max(1)) {
+        walk(&mut (row..row + columns));
+        walk(&mut (row..row + columns).rev());
+    }
+    for column in 0..columns {
+        walk(&mut (column..inside.len()).step_by(columns));
+        walk(&mut (column..inside.len()).step_by(columns).rev());
+    }
+    border
 }
 
 #[cfg(test)]
@@ -159,6 +181,14 @@ mod tests {
         let left = strip.get_pixel(2 * (TILE + GAP) + 20, 80).0;
         let right = strip.get_pixel(2 * (TILE + GAP) + 140, 80).0;
         assert!(left[0] > 180 && right[0] < 120, "{left:?} {right:?}");
+    }
+
+    #[test]
+    fn the_border_is_as_wide_as_asked_and_not_that_of_the_picture() {
+        let inside: Vec<bool> = (0..35).map(|at| at % 7 < 5).collect();
+        let row = |width: usize| border(&inside, 7, width)[..7].iter().map(|&on| u8::from(on)).collect::<Vec<_>>();
+        assert_eq!((row(1), row(2)), (vec![0, 0, 0, 0, 1, 0, 0], vec![0, 0, 0, 1, 1, 0, 0]));
+        assert!(!border(&[true; 6], 3, 2).contains(&true) && border(&[], 0, 1).is_empty());
     }
 
     #[test]

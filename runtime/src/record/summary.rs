@@ -108,6 +108,8 @@ pub(super) fn run_json(about: &About) -> String {
         spec: Spec<'a>,
         variants: &'a [String],
         #[serde(serialize_with = "super::ordered::serialize")]
+        sets: &'a [(String, String)],
+        #[serde(serialize_with = "super::ordered::serialize")]
         params: Vec<(String, ParamValue)>,
         seed: u64,
         #[serde(serialize_with = "super::ordered::serialize", skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +135,7 @@ pub(super) fn run_json(about: &About) -> String {
         identity: identity.hash(),
         spec: Spec { name: &identity.name, hash: identity.spec_hash(), texts },
         variants: &about.variants,
+        sets: &about.sets,
         params: identity.param_values(),
         seed: identity.seed,
         weights: identity.weights.clone(),

@@ -1,5 +1,6 @@
 //! Whole run directories, with made-up findings.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use segc_lang::spec::{Param, ParamValue};
@@ -23,7 +24,7 @@ fn about(size: i64) -> About {
         Param { name: "photos".into(), value: ParamValue::None, help: "a folder of images; none: the built-in scenes".into() },
     ];
     let identity = Identity { name: "made".into(), sources: vec![source], params, seed: 7, weights: Vec::new(), device: "cpu".into() };
-    About { identity, variants: vec!["paper".into()], threads: 2, remarks: Vec::new() }
+    About { identity, variants: vec!["paper".into()], sets: Vec::new(), threads: 2, remarks: Vec::new() }
 }
 
 /// A disc on a gradient, somewhere else in each image.

@@ -6,7 +6,7 @@ mod in_order;
 mod known;
 mod means;
 mod models;
-mod pass;
+pub(crate) mod pass;
 mod programs;
 mod sample;
 pub(crate) mod task;
@@ -84,6 +84,18 @@ impl On {
             #[cfg(feature = "dfdx")]
             On::Dfdx => &crate::execute::Dfdx,
         }
+    }
+
+    /// The executor with this name, if this segc was built with it.
+    pub fn named(name: &str) -> Option<On> {
+        let all = [
+            On::Cpu,
+            On::Portable,
+            On::Reference,
+            #[cfg(feature = "dfdx")]
+            On::Dfdx,
+        ];
+        all.into_iter().find(|on| on.device().name() == name)
     }
 
     /// The executor whose kernels are shared by so many threads, where it can share them.

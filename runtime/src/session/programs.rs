@@ -70,9 +70,13 @@ impl Programs {
 
     /// All data items that are read, those of the means among them.
     pub fn data(&self) -> Vec<usize> {
+        self.averaged().into_iter().chain(self.reads.iter().copied()).collect()
+    }
+
+    /// The data items that the means go over or read.
+    pub fn averaged(&self) -> Vec<usize> {
         let over = |mean: &Mean| if let Over::Data(data, _) = mean.over { Some(data) } else { None };
-        let means = self.means.iter().flat_map(|mean| over(mean).into_iter().chain(mean.programs.data()));
-        means.chain(self.reads.iter().copied()).collect()
+        self.means.iter().flat_map(|mean| over(mean).into_iter().chain(mean.programs.data())).collect()
     }
 
     /// All that is read from outside, by the programs of the means too.
@@ -81,7 +85,8 @@ impl Programs {
         means.chain(self.inputs().cloned()).collect()
     }
 
-    fn inputs(&self) -> impl Iterator<Item = &Leaf> {
+    /// The same without the programs of the means.
+    pub fn inputs(&self) -> impl Iterator<Item = &Leaf> {
         let members = self.members.iter().flat_map(|member| [&member.first, &member.step, &member.readout]);
         members.chain([&self.last]).flat_map(|program| &program.program().inputs).map(|(leaf, _)| leaf)
     }

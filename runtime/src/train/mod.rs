@@ -27,6 +27,7 @@ use crate::session::{self, Options, collect};
 pub use clock::{Pace, Time, places};
 use course::{Course, Way};
 use log::{Panel, Record, What};
+pub(crate) use start::complete;
 use state::State;
 
 /// Where the specs of a training's moments come from.

@@ -14,7 +14,7 @@ use crate::weights::{Wanted, first_values};
 /// Gives first values to all weights and states that a spec reaches and that have none. Those of models that begin with a file are read
 /// from it, also where a model starts anew. Draws are keyed by the seed, the path and how
 /// often the model was started before.
-pub(super) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
+pub(crate) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut Compiler) -> Result<(), RunError> {
     let mut missing: BTreeMap<u32, Vec<Stored>> = BTreeMap::new();
     let mut in_files = Vec::new();
     for one in tensors(spec) {
