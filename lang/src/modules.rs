@@ -29,6 +29,8 @@ pub struct ItemId {
 pub struct Module {
     /// `std::mask`, or the name of the file.
     pub name: String,
+    /// Whether it is of the library, which has no faults and is parsed as far as it is read.
+    pub library: bool,
     /// Its text.
     pub source: SourceId,
     /// Its tree.
@@ -102,7 +104,7 @@ impl Modules {
     /// The variants of the spec, then those of the specs that it extends.
     pub fn variants(&self) -> impl Iterator<Item = &Variant> {
         let items = self.lineage(self.root).flat_map(|module| &self.module(module).file.items);
-        items.filter_map(|item| if let ItemKind::Variant(variant) = &item.kind { Some(variant) } else { None })
+        items.filter_map(|item| if let ItemKind::Variant(variant) = item.kind() { Some(variant) } else { None })
     }
 
     /// All names that mean something in a module, for suggestions.

@@ -71,7 +71,7 @@ impl<'m> Elaborator<'m> {
     fn alias(&self, name: &Name, scope: &Rc<Scope<'m>>) -> Option<&'m Type> {
         let modules = self.modules;
         let items = modules.find(scope.module, &name.text)?;
-        match &modules.item(*items.first()?).kind {
+        match modules.item(*items.first()?).kind() {
             ItemKind::Alias(_, ty) => Some(ty),
             _ => None,
         }

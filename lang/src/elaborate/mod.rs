@@ -273,7 +273,7 @@ impl<'m> Elaborator<'m> {
         let order = std::iter::once(modules.prelude).chain((0..modules.list.len()).map(ModuleId).filter(|id| *id != modules.prelude));
         for module in order {
             for item in &modules.list[module.0].file.items {
-                let ItemKind::Axis(names, _) = &item.kind else { continue };
+                let Some(ItemKind::Axis(names, _)) = item.plain() else { continue };
                 for name in names {
                     if !self.axes.contains_key(name.text.as_str()) {
                         self.axes.insert(&name.text, Axis(self.spec.axes.len() as u16));

@@ -68,7 +68,7 @@ impl<'m> Elaborator<'m> {
             return Some(Resolved::Replaced(&set.value, by));
         }
         let items = modules.find(module, name);
-        if let Some(items) = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind, ItemKind::Axis(..)))) {
+        if let Some(items) = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind(), ItemKind::Axis(..)))) {
             return Some(Resolved::Items(items.to_vec()));
         }
         let value = match name {
@@ -106,7 +106,7 @@ impl<'m> Elaborator<'m> {
     pub fn items(&mut self, items: &[ItemId], span: Span) -> Outcome<'m> {
         let modules = self.modules;
         let Some(first) = items.first() else { return Err(Abort::Faulted) };
-        match &modules.item(*first).kind {
+        match modules.item(*first).kind() {
             ItemKind::Fn(function) => Ok(Value::Function(function, first.module)),
             ItemKind::Param(param) => self.param(first.module, param),
             ItemKind::Net(net) => Ok(Value::Net(Rc::new(Recipe { net, module: first.module, given: Vec::new() }))),
@@ -129,7 +129,7 @@ impl<'m> Elaborator<'m> {
         let modules = self.modules;
         let mut cases = Vec::new();
         for id in items {
-            match &modules.item(*id).kind {
+            match modules.item(*id).kind() {
                 ItemKind::Let(binding) | ItemKind::Loss(binding) => cases.push(Def::Let(binding)),
                 ItemKind::Data(binding) => cases.push(Def::Data(binding)),
                 ItemKind::Draw(draw) => cases.extend((0..draw.binders.len()).map(|k| Def::Draw(draw, k))),

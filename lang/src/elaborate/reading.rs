@@ -184,7 +184,7 @@ impl<'m> Elaborator<'m> {
             _ => self.modules.find_path(at.scope.module, path).map(<[ItemId]>::to_vec).unwrap_or_default(),
         };
         for item in items {
-            match &self.modules.item(item).kind {
+            match self.modules.item(item).kind() {
                 ItemKind::Let(binding) | ItemKind::Loss(binding) => {
                     self.read_once(&At::new(&binding.value, &self.module_scope(item.module)), found);
                 }
@@ -297,7 +297,7 @@ impl<'m> Elaborator<'m> {
         let at = self.followed(at);
         let items = self.items_at(&at)?;
         let first = *items.first()?;
-        match &self.modules.item(first).kind {
+        match self.modules.item(first).kind() {
             ItemKind::Fn(function) => Some((function, self.module_scope(first.module))),
             _ => None,
         }
@@ -310,7 +310,7 @@ impl<'m> Elaborator<'m> {
             ExprKind::Field(inner, _) | ExprKind::Bracket(inner, _) => self.model_at(&at.part(inner)),
             _ => {
                 let first = *self.items_at(&at)?.first()?;
-                match &self.modules.item(first).kind {
+                match self.modules.item(first).kind() {
                     ItemKind::Model(model) => Some(&model.binder.name.text),
                     _ => None,
                 }
@@ -338,7 +338,7 @@ impl<'m> Elaborator<'m> {
         }
         let items = self.items_at(&at)?;
         let first = *items.first()?;
-        let index = match &self.modules.item(first).kind {
+        let index = match self.modules.item(first).kind() {
             ItemKind::Scene(..) => None,
             ItemKind::Perturb(perturb) => match &perturb.binder.family {
                 Some(Family::Over(_, over)) => {
@@ -390,7 +390,7 @@ impl<'m> Elaborator<'m> {
                     },
                     Resolved::Replaced(value, by) => Some(At::new(value, &self.module_scope(by))),
                     Resolved::Items(items) => match items.as_slice() {
-                        [item] => match &self.modules.item(*item).kind {
+                        [item] => match self.modules.item(*item).kind() {
                             ItemKind::Let(binding) if binding.binder.family.is_none() => {
                                 Some(At::new(&binding.value, &self.module_scope(item.module)))
                             }
@@ -487,7 +487,7 @@ impl<'m> Elaborator<'m> {
                 match self.resolve(&at.scope, &name.text) {
                     Some(Resolved::Value(Value::Number(_) | Value::Bool(_) | Value::None | Value::Choice(..) | Value::Text(_))) => true,
                     Some(Resolved::Items(items)) => match items.as_slice() {
-                        [item] => match &self.modules.item(*item).kind {
+                        [item] => match self.modules.item(*item).kind() {
                             ItemKind::Param(_) => true,
                             ItemKind::Let(binding) if binding.binder.family.is_none() => {
                                 let value = At::new(&binding.value, &self.module_scope(item.module));

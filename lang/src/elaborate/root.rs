@@ -40,10 +40,10 @@ impl<'m> Elaborator<'m> {
         }
         self.outputs(items);
         for (place, (module, item)) in items.iter().enumerate() {
-            let ItemKind::Eval(eval) = &item.kind else { continue };
+            let ItemKind::Eval(eval) = item.kind() else { continue };
             let hidden = items[place + 1..]
                 .iter()
-                .any(|(_, later)| matches!(&later.kind, ItemKind::Eval(other) if other.name.text == eval.name.text));
+                .any(|(_, later)| matches!(later.kind(), ItemKind::Eval(other) if other.name.text == eval.name.text));
             if !hidden {
                 self.calls.clear();
                 let outcome = self.evaluation(*module, eval);
@@ -63,7 +63,7 @@ impl<'m> Elaborator<'m> {
     fn item(&mut self, module: ModuleId, item: &'m Item) {
         self.calls.clear();
         let scope = self.module_scope(module);
-        let cases: Vec<Def<'m>> = match &item.kind {
+        let cases: Vec<Def<'m>> = match item.kind() {
             ItemKind::Data(binding) => vec![Def::Data(binding)],
             ItemKind::Let(binding) | ItemKind::Loss(binding) => vec![Def::Let(binding)],
             ItemKind::Solve(solve) => vec![Def::Solve(solve)],
@@ -81,7 +81,7 @@ impl<'m> Elaborator<'m> {
         match case.family() {
             None => {
                 let outcome = self.member(&found, None, name.span);
-                self.defined(&item.kind, outcome, name.span);
+                self.defined(item.kind(), outcome, name.span);
             }
             Some(Family::At(at)) => {
                 if let Ok(index) = self.eval(at, &scope) {
@@ -90,7 +90,7 @@ impl<'m> Elaborator<'m> {
             }
             Some(Family::Over(_, over)) => {
                 let Ok(indices) = self.list(over, &scope) else { return };
-                self.members_of(&item.kind, &found, &indices, name.span);
+                self.members_of(item.kind(), &found, &indices, name.span);
             }
         }
     }
@@ -135,7 +135,7 @@ impl<'m> Elaborator<'m> {
     fn outputs(&mut self, items: &[(ModuleId, &'m Item)]) {
         let outputs: Vec<(ModuleId, &'m Output)> = items
             .iter()
-            .filter_map(|(module, item)| if let ItemKind::Output(output) = &item.kind { Some((*module, output)) } else { None })
+            .filter_map(|(module, item)| if let ItemKind::Output(output) = item.kind() { Some((*module, output)) } else { None })
             .collect();
         let Some((module, output)) = outputs.last() else { return };
         if let Some((_, first)) = outputs[..outputs.len() - 1].iter().find(|(other, _)| other == module) {

@@ -53,7 +53,7 @@ fn where_is(modules: &Modules, from: ModuleId, path: &str) -> Option<String> {
         let (file, faults) = crate::parse::parse(&sources, id);
         (sources, file, faults)
     };
-    let crate::syntax::ItemKind::Use(uses) = &tree.items[0].kind else { panic!("{path}") };
+    let crate::syntax::ItemKind::Use(uses) = tree.items[0].kind() else { panic!("{path}") };
     let crate::syntax::UseTarget::Module(path) = &uses[0].target else { panic!("{path}") };
     let items = modules.find_path(from, path)?;
     Some(format!("{} {}", modules.module(items[0].module).name, modules.sources.slice(modules.item(items[0]).span)))
