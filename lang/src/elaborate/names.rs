@@ -17,7 +17,7 @@ pub enum Resolved<'m> {
     /// It has definitions.
     Found(Found<'m>),
     /// It is an item.
-    Items(Vec<ItemId>),
+    Items(&'m [ItemId]),
     /// It is a layer or field of the scene that is perturbed.
     Layer(Rc<Scene<'m>>, &'m str),
     /// Another definition stands in its place: `extend .. with name = value`.
@@ -42,12 +42,12 @@ impl<'m> Elaborator<'m> {
 
     /// What a name stands for.
     pub fn resolve(&mut self, scope: &Rc<Scope<'m>>, name: &str) -> Option<Resolved<'m>> {
-        let mut here = Some(scope.clone());
+        let mut here = Some(scope);
         while let Some(scope) = here {
             if let Some((_, value)) = scope.bound.borrow().iter().rev().find(|(key, _)| *key == name) {
                 return Some(Resolved::Value(value.clone()));
             }
-            if let Some(found) = found_in(&scope, name) {
+            if let Some(found) = found_in(scope, name) {
                 return Some(Resolved::Found(found));
             }
             if let Some(base) = &scope.base
@@ -55,7 +55,7 @@ impl<'m> Elaborator<'m> {
             {
                 return Some(Resolved::Layer(base.clone(), name));
             }
-            here = scope.parent.clone();
+            here = scope.parent.as_ref();
         }
         self.resolve_item(scope, name)
     }
@@ -63,13 +63,13 @@ impl<'m> Elaborator<'m> {
     fn resolve_item(&mut self, scope: &Scope<'m>, name: &str) -> Option<Resolved<'m>> {
         let (modules, module) = (self.modules, scope.module);
         let definer = modules.lineage(module).find(|module| modules.list[module.0].names.contains_key(name));
-        if let Some(set) = definer.and_then(|definer| modules.replaced.get(&(definer, name.to_string()))) {
+        if let Some(set) = definer.and_then(|definer| modules.replacement(definer, name)) {
             let by = modules.of_source(set.value.span.source).unwrap_or(modules.root);
             return Some(Resolved::Replaced(&set.value, by));
         }
         let items = modules.find(module, name);
         if let Some(items) = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind(), ItemKind::Axis(..)))) {
-            return Some(Resolved::Items(items.to_vec()));
+            return Some(Resolved::Items(items));
         }
         let value = match name {
             "true" => Value::Bool(true),
@@ -88,7 +88,7 @@ impl<'m> Elaborator<'m> {
         match resolved {
             Resolved::Value(value) => Ok(value),
             Resolved::Found(found) => self.found(found, span),
-            Resolved::Items(items) => self.items(&items, span),
+            Resolved::Items(items) => self.items(items, span),
             Resolved::Layer(scene, name) => self.scene_field(&scene, name, span),
             Resolved::Replaced(value, by) => {
                 let scope = self.module_scope(by);
@@ -142,7 +142,8 @@ impl<'m> Elaborator<'m> {
         }
         let first = items.first()?;
         let file = &modules.list[first.module.0];
-        let name = file.names.iter().find(|(_, ids)| ids.contains(first)).map(|(name, _)| name.as_str())?;
+        let own = |name: &&str| file.names.get(*name).is_some_and(|ids| ids.contains(first));
+        let name = cases.iter().filter_map(Def::name).map(|name| name.text.as_str()).filter(own).min()?;
         cases.retain(|case| case.name().is_some_and(|own| own.text == name));
         (!cases.is_empty()).then(|| Found { name, cases, scope: self.module_scope(first.module) })
     }
@@ -169,8 +170,7 @@ impl<'m> Elaborator<'m> {
             None => {}
         }
         found.scope.memo.borrow_mut().insert(key.clone(), Memo::Running);
-        let shown = key.1.as_ref().map_or_else(|| found.name.to_string(), |index| format!("{}[{index}]", found.name));
-        self.running.push((shown, span));
+        self.running.push((key.clone(), span));
         let outcome = self.choose(found, index, span);
         self.running.pop();
         found.scope.memo.borrow_mut().insert(key, Memo::Done(outcome.clone()));
@@ -337,12 +337,13 @@ impl<'m> Elaborator<'m> {
     }
 
     fn cycle(&mut self, name: &str, span: Span) -> Abort {
-        let start = self.running.iter().rposition(|(shown, _)| shown == name || shown.starts_with(&format!("{name}["))).unwrap_or(0);
+        let start = self.running.iter().rposition(|((own, _), _)| *own == name).unwrap_or(0);
         let mut fault =
             Fault::error("cyclic-definition", format!("`{name}` is computed from itself"), span, format!("`{name}` is needed again here"));
         let way: Vec<_> = self.running[start..].iter().take(6).cloned().collect();
-        for (shown, place) in way.iter().skip(1) {
-            fault = fault.also(*place, format!("... which needs `{shown}`"));
+        for ((name, index), place) in way.iter().skip(1) {
+            let index = index.as_ref().map_or(String::new(), |index| format!("[{index}]"));
+            fault = fault.also(*place, format!("... which needs `{name}{index}`"));
         }
         self.fault(fault.help("A recurrence needs an index that moves and a base case: `let y[0] = ..`, `let y[i in 1..n] = f(y[i - 1])`."))
     }

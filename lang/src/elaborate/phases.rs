@@ -53,7 +53,7 @@ impl<'m> Elaborator<'m> {
             let ItemKind::Train(train) = item.kind() else { continue };
             let name = &train.binder.name.text;
             open.retain(|(_, other)| other.binder.name.text != *name);
-            if !self.modules.replaced.contains_key(&(*module, name.clone())) {
+            if self.modules.replacement(*module, name).is_none() {
                 open.push((*module, train));
             }
         }

@@ -181,9 +181,9 @@ impl<'m> Elaborator<'m> {
                 Some(Resolved::Items(items)) => items,
                 _ => return,
             },
-            _ => self.modules.find_path(at.scope.module, path).map(<[ItemId]>::to_vec).unwrap_or_default(),
+            _ => self.modules.find_path(at.scope.module, path).unwrap_or_default(),
         };
-        for item in items {
+        for item in items.iter().copied() {
             match self.modules.item(item).kind() {
                 ItemKind::Let(binding) | ItemKind::Loss(binding) => {
                     self.read_once(&At::new(&binding.value, &self.module_scope(item.module)), found);
@@ -318,7 +318,7 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn items_at(&mut self, at: &At<'m>) -> Option<Vec<ItemId>> {
+    fn items_at(&mut self, at: &At<'m>) -> Option<&'m [ItemId]> {
         let ExprKind::Path(path) = &*at.expr.kind else { return None };
         match path.segments.as_slice() {
             [name] if at.local(&name.text).is_some() => None,
@@ -326,7 +326,7 @@ impl<'m> Elaborator<'m> {
                 Some(Resolved::Items(items)) => Some(items),
                 _ => None,
             },
-            _ => self.modules.find_path(at.scope.module, path).map(<[ItemId]>::to_vec),
+            _ => self.modules.find_path(at.scope.module, path),
         }
     }
 
@@ -389,7 +389,7 @@ impl<'m> Elaborator<'m> {
                         _ => None,
                     },
                     Resolved::Replaced(value, by) => Some(At::new(value, &self.module_scope(by))),
-                    Resolved::Items(items) => match items.as_slice() {
+                    Resolved::Items(items) => match items {
                         [item] => match self.modules.item(*item).kind() {
                             ItemKind::Let(binding) if binding.binder.family.is_none() => {
                                 Some(At::new(&binding.value, &self.module_scope(item.module)))
@@ -486,7 +486,7 @@ impl<'m> Elaborator<'m> {
                 }
                 match self.resolve(&at.scope, &name.text) {
                     Some(Resolved::Value(Value::Number(_) | Value::Bool(_) | Value::None | Value::Choice(..) | Value::Text(_))) => true,
-                    Some(Resolved::Items(items)) => match items.as_slice() {
+                    Some(Resolved::Items(items)) => match items {
                         [item] => match self.modules.item(*item).kind() {
                             ItemKind::Param(_) => true,
                             ItemKind::Let(binding) if binding.binder.family.is_none() => {

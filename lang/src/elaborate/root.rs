@@ -1,5 +1,6 @@
 //! What a spec asks for: data, solves, evaluations, the output; and the rest of its definitions, for their faults.
 
+use super::beside::moments;
 use super::value::{Abort, Def, Found, Outcome, Value};
 use super::{Elaborator, Sink};
 use crate::fault::{Fault, Severity};
@@ -23,6 +24,10 @@ impl<'m> Elaborator<'m> {
             Moment::End => {
                 self.shown_params();
                 self.phases(&items);
+                if let Some(tell) = self.tell.take() {
+                    // Nobody listens where nothing is done beside.
+                    let _ = tell.send(moments(&self.spec));
+                }
                 self.end(&items);
             }
             Moment::Phase { number, training } => {
@@ -73,7 +78,7 @@ impl<'m> Elaborator<'m> {
             _ => return,
         };
         let Some(name) = cases.first().and_then(Def::name) else { return };
-        if self.modules.replaced.contains_key(&(module, name.text.clone())) {
+        if self.modules.replacement(module, &name.text).is_some() {
             return;
         }
         let Some(found) = self.modules.list[module.0].names.get(&name.text).cloned().and_then(|ids| self.found_items(&ids)) else { return };

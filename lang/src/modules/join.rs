@@ -107,7 +107,7 @@ impl Join<'_> {
         let owner = self.modules.lineage(base).find(|module| self.modules.list[module.0].names.contains_key(name));
         match owner {
             Some(owner) if plain => {
-                self.modules.replaced.insert((owner, name.to_owned()), set.clone());
+                self.modules.replaced.entry(owner).or_default().insert(name.to_owned(), set.clone());
             }
             _ => {
                 let written = self.modules.sources.slice(set.target.span).to_owned();

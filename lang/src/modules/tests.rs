@@ -94,7 +94,7 @@ fn a_file_extends_a_file_that_extends() {
         assert!(where_is(&modules, from, "mask::full").is_some());
     }
     assert_eq!(where_is(&modules, modules.root, "n").unwrap(), "a.seg param n = 1");
-    let set = &modules.replaced[&(first, "n".to_owned())];
+    let set = modules.replacement(first, "n").unwrap();
     assert_eq!(modules.of_source(set.value.span.source), Some(modules.root));
     assert_eq!(modules.find(first, "scaled"), None);
 }
