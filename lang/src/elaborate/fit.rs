@@ -78,7 +78,15 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn fit_word(&mut self, name: &'m Name, value: Value<'m>, span: Span, what: &dyn Display, carried: &mut Vec<Axis>, closed: bool) -> Outcome<'m> {
+    fn fit_word(
+        &mut self,
+        name: &'m Name,
+        value: Value<'m>,
+        span: Span,
+        what: &dyn Display,
+        carried: &mut Vec<Axis>,
+        closed: bool,
+    ) -> Outcome<'m> {
         let scalar = |element: Element| match name.text.as_str() {
             "real" | "schedule" => element != Element::Bool,
             "int" => element == Element::Int,

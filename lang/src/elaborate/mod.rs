@@ -50,6 +50,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 
+use rustc_hash::FxHashMap;
+
 pub use beside::with_phases;
 pub use show::show;
 
@@ -60,6 +62,7 @@ use crate::source::Span;
 use crate::spec::{Axis, Pending, Spec, TermId};
 use crate::syntax::{ItemKind, Perturb};
 use moment::{Stage, Trains, World};
+use names::Meant;
 use settings::{Asked, Settings};
 use terms::Store;
 use value::{Abort, MemberKey, Origin, Origins, Scene, Scope};
@@ -82,10 +85,7 @@ fn sound(faults: &[Fault]) -> bool {
 }
 
 /// The outcome of work that recurs deeply; something else is done while it goes on.
-fn on_a_large_stack(
-    work: impl FnOnce() -> (Option<Spec>, Vec<Fault>) + Send,
-    meanwhile: impl FnOnce(),
-) -> (Option<Spec>, Vec<Fault>) {
+fn on_a_large_stack(work: impl FnOnce() -> (Option<Spec>, Vec<Fault>) + Send, meanwhile: impl FnOnce()) -> (Option<Spec>, Vec<Fault>) {
     let outcome = std::thread::scope(|threads| {
         let thread = std::thread::Builder::new().name("elaborate".into()).stack_size(STACK).spawn_scoped(threads, work);
         meanwhile();
@@ -126,6 +126,8 @@ pub(crate) struct Elaborator<'m> {
     settled_worlds: HashMap<usize, usize>,
     axes: HashMap<&'m str, Axis>,
     settings: Settings<'m>,
+    /// Names of modules that were looked up.
+    meant: FxHashMap<(ModuleId, &'m str), Meant<'m>>,
     /// Who is told the moments of the phases as soon as they are known.
     tell: Option<Sender<Vec<Moment>>>,
     store: Store,
@@ -190,6 +192,7 @@ impl<'m> Elaborator<'m> {
             settled_worlds: HashMap::new(),
             axes: HashMap::new(),
             settings: Settings::default(),
+            meant: FxHashMap::default(),
             tell: None,
             store: Store::default(),
             spec: Spec { name, ..Spec::default() },
@@ -234,7 +237,7 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn finish(mut self, overrides: &Overrides, asked: &'m [Asked]) -> (Spec, Vec<Fault>) {
+    fn finish(mut self, overrides: &'m Overrides, asked: &'m [Asked]) -> (Spec, Vec<Fault>) {
         self.settle(&overrides.variants, asked);
         if self.faults.is_empty() {
             self.official_names();

@@ -24,6 +24,17 @@ pub enum Resolved<'m> {
     Replaced(&'m Expr, ModuleId),
 }
 
+/// What a name means in a module, which is looked up once.
+#[derive(Clone, Copy)]
+pub enum Meant<'m> {
+    /// Items that are no axes.
+    Items(&'m [ItemId]),
+    /// What stands in its place, and the module where that is read.
+    Replaced(&'m Expr, ModuleId),
+    /// At most a word of the language.
+    Nothing,
+}
+
 impl<'m> Elaborator<'m> {
     /// The value of a path.
     pub fn path(&mut self, path: &'m Path, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
@@ -41,7 +52,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// What a name stands for.
-    pub fn resolve(&mut self, scope: &Rc<Scope<'m>>, name: &str) -> Option<Resolved<'m>> {
+    pub fn resolve(&mut self, scope: &Rc<Scope<'m>>, name: &'m str) -> Option<Resolved<'m>> {
         let mut here = Some(scope);
         while let Some(scope) = here {
             if let Some((_, value)) = scope.bound.borrow().iter().rev().find(|(key, _)| *key == name) {
@@ -60,27 +71,35 @@ impl<'m> Elaborator<'m> {
         self.resolve_item(scope, name)
     }
 
-    fn resolve_item(&mut self, scope: &Scope<'m>, name: &str) -> Option<Resolved<'m>> {
-        let (modules, module) = (self.modules, scope.module);
-        let definer = modules.lineage(module).find(|module| modules.list[module.0].names.contains_key(name));
-        if let Some(set) = definer.and_then(|definer| modules.replacement(definer, name)) {
-            let by = modules.of_source(set.value.span.source).unwrap_or(modules.root);
-            return Some(Resolved::Replaced(&set.value, by));
-        }
-        let items = modules.find(module, name);
-        if let Some(items) = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind(), ItemKind::Axis(..)))) {
-            return Some(Resolved::Items(items));
-        }
-        let value = match name {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            "training" => Value::Bool(self.trains_in(scope)),
-            "step" => Value::Tensor(self.elapsed(spec::Unit::Steps)),
-            "none" => Value::None,
-            "infinity" => Value::Number(super::number::Number::Real(f64::INFINITY)),
+    fn resolve_item(&mut self, scope: &Scope<'m>, name: &'m str) -> Option<Resolved<'m>> {
+        let key = (scope.module, name);
+        let known = self.meant.get(&key).copied().unwrap_or_else(|| self.meaning(scope.module, name));
+        self.meant.insert(key, known);
+        let value = match (known, name) {
+            (Meant::Replaced(value, by), _) => return Some(Resolved::Replaced(value, by)),
+            (Meant::Items(items), _) => return Some(Resolved::Items(items)),
+            (_, "true") => Value::Bool(true),
+            (_, "false") => Value::Bool(false),
+            (_, "training") => Value::Bool(self.trains_in(scope)),
+            (_, "step") => Value::Tensor(self.elapsed(spec::Unit::Steps)),
+            (_, "none") => Value::None,
+            (_, "infinity") => Value::Number(super::number::Number::Real(f64::INFINITY)),
             _ => return None,
         };
         Some(Resolved::Value(value))
+    }
+
+    /// What a name means in a module, outside of all scopes.
+    fn meaning(&self, module: ModuleId, name: &str) -> Meant<'m> {
+        let modules = self.modules;
+        let definer = modules.lineage(module).find(|module| modules.list[module.0].names.contains_key(name));
+        if let Some(set) = definer.and_then(|definer| modules.replacement(definer, name)) {
+            let by = modules.of_source(set.value.span.source).unwrap_or(modules.root);
+            return Meant::Replaced(&set.value, by);
+        }
+        let items = modules.find(module, name);
+        let items = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind(), ItemKind::Axis(..))));
+        items.map_or(Meant::Nothing, Meant::Items)
     }
 
     /// The value of what a name stands for.

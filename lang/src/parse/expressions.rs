@@ -4,9 +4,7 @@ use super::grammar::Rule;
 use super::tree::{Kids, Node, Tree, children};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::syntax::{
-    Argument, Binder, Dim, Element, Entry, Expr, ExprKind, Family, Generator, Group, Name, Type, TypeKind,
-};
+use crate::syntax::{Argument, Binder, Dim, Element, Entry, Expr, ExprKind, Family, Generator, Group, Name, Type, TypeKind};
 
 /// An expression with its place.
 pub fn make(kind: ExprKind, span: Span) -> Expr {
