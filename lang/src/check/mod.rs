@@ -1,8 +1,8 @@
 //! The static pass over names and kinds: it covers the whole language, whether or not a spec can be run yet.
 //!
-//! Every item of the spec and its files is walked once, and what they reach of the library. What a name stands for is told by `what::What`, without evaluating anything;
-//! sizes, axes of values and everything that depends on params are the business of `elaborate`. Something unknown or faulty
-//! fits everywhere, so that one slip gives one fault.
+//! Every item of the spec and its files is walked once, and what they reach of the library. What a name stands for is told by
+//! `what::What`, without evaluating anything; sizes, axes of values and everything that depends on params are the business of
+//! `elaborate`. Something unknown or faulty fits everywhere, so that one slip gives one fault.
 
 mod bodies;
 mod calls;
