@@ -350,7 +350,7 @@ impl<'m> Elaborator<'m> {
             },
             _ => return None,
         };
-        let found = self.found_items(&items)?;
+        let found = self.found_items(items)?;
         match self.member(&found, index.as_ref(), at.expr.span) {
             Ok(Value::Scene(scene)) => Some(scene),
             _ => None,
@@ -389,13 +389,10 @@ impl<'m> Elaborator<'m> {
                         _ => None,
                     },
                     Resolved::Replaced(value, by) => Some(At::new(value, &self.module_scope(by))),
-                    Resolved::Items(items) => match items {
-                        [item] => match self.modules.item(*item).kind() {
-                            ItemKind::Let(binding) if binding.binder.family.is_none() => {
-                                Some(At::new(&binding.value, &self.module_scope(item.module)))
-                            }
-                            _ => None,
-                        },
+                    Resolved::Items([item]) => match self.modules.item(*item).kind() {
+                        ItemKind::Let(binding) if binding.binder.family.is_none() => {
+                            Some(At::new(&binding.value, &self.module_scope(item.module)))
+                        }
                         _ => None,
                     },
                     _ => None,
@@ -486,15 +483,12 @@ impl<'m> Elaborator<'m> {
                 }
                 match self.resolve(&at.scope, &name.text) {
                     Some(Resolved::Value(Value::Number(_) | Value::Bool(_) | Value::None | Value::Choice(..) | Value::Text(_))) => true,
-                    Some(Resolved::Items(items)) => match items {
-                        [item] => match self.modules.item(*item).kind() {
-                            ItemKind::Param(_) => true,
-                            ItemKind::Let(binding) if binding.binder.family.is_none() => {
-                                let value = At::new(&binding.value, &self.module_scope(item.module));
-                                self.is_constant(&value, depth + 1)
-                            }
-                            _ => false,
-                        },
+                    Some(Resolved::Items([item])) => match self.modules.item(*item).kind() {
+                        ItemKind::Param(_) => true,
+                        ItemKind::Let(binding) if binding.binder.family.is_none() => {
+                            let value = At::new(&binding.value, &self.module_scope(item.module));
+                            self.is_constant(&value, depth + 1)
+                        }
                         _ => false,
                     },
                     _ => false,
