@@ -4,6 +4,9 @@
 //! and params, `elaborate` evaluates everything known at compile time and leaves typed terms with named axes. Nothing here does
 //! IO: files come through a [`source::Loader`].
 
+// What pest generates names it, since its `std` feature, which probes the stack at every step, is off: depth is bounded by `parse::pieces`.
+extern crate alloc;
+
 pub mod check;
 pub mod elaborate;
 pub mod explain;
@@ -75,7 +78,7 @@ pub fn compile(name: &str, text: &str, loader: &dyn Loader, overrides: &Override
 fn accepted(modules: &Modules, faults: &mut Vec<Fault>) -> Vec<(Fault, String)> {
     let items = modules.lineage(modules.root).flat_map(|module| &modules.module(module).file.items);
     let known: Vec<&syntax::Accept> =
-        items.filter_map(|item| if let syntax::ItemKind::Accept(accept) = &item.kind { Some(accept) } else { None }).collect();
+        items.filter_map(|item| if let syntax::ItemKind::Accept(accept) = item.kind() { Some(accept) } else { None }).collect();
     let reason = |fault: &Fault| {
         let own = known.iter().find(|accept| accept.code.text == fault.code && fault.severity == Severity::Warning)?;
         Some(own.reason.text.clone())

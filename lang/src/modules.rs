@@ -29,6 +29,8 @@ pub struct ItemId {
 pub struct Module {
     /// `std::mask`, or the name of the file.
     pub name: String,
+    /// Whether it is of the library, which has no faults and is parsed as far as it is read.
+    pub library: bool,
     /// Its text.
     pub source: SourceId,
     /// Its tree.
@@ -55,7 +57,7 @@ pub struct Modules {
     pub base: BTreeMap<ModuleId, ModuleId>,
     /// `extend .. with name = value`: by the module that defines the name. The value is read in the module that extends, see
     /// [`Modules::of_source`].
-    pub replaced: BTreeMap<(ModuleId, String), Set>,
+    pub replaced: BTreeMap<ModuleId, BTreeMap<String, Set>>,
 }
 
 impl Modules {
@@ -63,6 +65,11 @@ impl Modules {
     /// that `extend .. with` replaces by a name gives what that name means; one replaced by another value gives itself.
     pub fn find(&self, from: ModuleId, name: &str) -> Option<&[ItemId]> {
         self.defined(from, name).or_else(|| self.list[self.prelude.0].names.get(name).map(Vec::as_slice))
+    }
+
+    /// What `extend .. with` puts in the place of a definition of a module.
+    pub fn replacement(&self, module: ModuleId, name: &str) -> Option<&Set> {
+        self.replaced.get(&module)?.get(name)
     }
 
     /// What a path means, fields aside: a name, or `module::name`. Names that begin with `_` are private to their module.
@@ -102,7 +109,7 @@ impl Modules {
     /// The variants of the spec, then those of the specs that it extends.
     pub fn variants(&self) -> impl Iterator<Item = &Variant> {
         let items = self.lineage(self.root).flat_map(|module| &self.module(module).file.items);
-        items.filter_map(|item| if let ItemKind::Variant(variant) = &item.kind { Some(variant) } else { None })
+        items.filter_map(|item| if let ItemKind::Variant(variant) = item.kind() { Some(variant) } else { None })
     }
 
     /// All names that mean something in a module, for suggestions.
@@ -119,7 +126,7 @@ impl Modules {
     /// Follows replacements by names, a bounded number of times: two names may be put in the place of each other.
     fn followed(&self, from: ModuleId, name: &str, steps: usize) -> Option<&[ItemId]> {
         let (module, items) = self.lineage(from).find_map(|module| Some((module, self.list[module.0].names.get(name)?)))?;
-        let by = self.replaced.get(&(module, name.to_owned())).filter(|_| steps < self.list.len());
+        let by = self.replacement(module, name).filter(|_| steps < self.list.len());
         let other = by.and_then(|set| match &*set.value.kind {
             ExprKind::Path(path) if path.fields.is_empty() => {
                 let reader = self.of_source(set.value.span.source)?;

@@ -1,7 +1,9 @@
 //! The syntax tree: what is written, with the place of everything.
 
+mod items;
 mod values;
 
+pub use items::Item;
 pub use values::{Argument, BinaryOp, Dim, Element, Entry, Expr, ExprKind, Generator, Kind, Type, TypeKind, Unit};
 
 use crate::source::{SourceId, Span};
@@ -37,17 +39,6 @@ pub struct File {
     pub edition: Option<(u32, Span)>,
     /// The items in the order of the text.
     pub items: Vec<Item>,
-}
-
-/// An item with its documentation.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// The `///` lines, without the marker.
-    pub docs: Vec<String>,
-    /// All of it, without the documentation.
-    pub span: Span,
-    /// What it is.
-    pub kind: ItemKind,
 }
 
 /// What can stand at the top of a file.

@@ -41,6 +41,17 @@ fn every_shipped_spec_checks() {
     assert!(shown.is_empty(), "{shown}");
 }
 
+/// Of the library a spec checks only what it reaches, so here all of it is.
+#[test]
+fn the_library_has_no_fault() {
+    for (name, text) in segc_lang::library::MODULES {
+        let (modules, mut faults) = segc_lang::modules::load(&format!("std::{name}"), text, &Files);
+        faults.extend(segc_lang::check::check(&modules));
+        let shown: Vec<String> = faults.iter().map(|fault| render(fault, &modules.sources, false)).collect();
+        assert!(shown.is_empty(), "{name}\n{}", shown.concat());
+    }
+}
+
 #[test]
 fn specs_that_lack_a_word_are_met() {
     for (at, path) in specs().into_iter().enumerate() {

@@ -87,7 +87,7 @@ pub(super) fn endless_aliases(modules: &Modules) -> BTreeSet<ItemId> {
     let mut next: BTreeMap<ItemId, Vec<ItemId>> = BTreeMap::new();
     for (module, file) in modules.list.iter().enumerate() {
         for (item, found) in file.file.items.iter().enumerate() {
-            if let ItemKind::Alias(_, ty) = &found.kind {
+            if let Some(ItemKind::Alias(_, ty)) = found.plain() {
                 let module = ModuleId(module);
                 let mut words = Vec::new();
                 type_words(ty, &mut words);
@@ -254,7 +254,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let mut next: BTreeMap<ItemId, Vec<Edge>> = BTreeMap::new();
         for edge in &self.edges {
-            let recurrent = binder(&modules.item(edge.to).kind).is_some_and(|binder| binder.family.is_some());
+            let recurrent = binder(modules.item(edge.to).kind()).is_some_and(|binder| binder.family.is_some());
             if !recurrent && defines(modules.item(edge.from)) && defines(modules.item(edge.to)) {
                 next.entry(edge.from).or_default().push(*edge);
             }
@@ -264,7 +264,7 @@ impl<'m> Checker<'m> {
             let mut way = Vec::new();
             if let Some(cycle) = item_cycle(start, &next, &mut way, &mut done) {
                 let places = cycle.iter().map(|edge| (modules.sources.slice(edge.span).to_string(), edge.span)).collect();
-                let advice = match &modules.item(start).kind {
+                let advice = match modules.item(start).kind() {
                     ItemKind::Variant(_) => "One of them must start from none of the others.",
                     ItemKind::Alias(..) => "A type cannot contain itself.",
                     ItemKind::Fn(_) | ItemKind::Net(_) => {
@@ -316,7 +316,7 @@ impl<'m> Checker<'m> {
         let mut seen = BTreeSet::from([start]);
         while let Some(here) = open.pop() {
             for edge in next.get(&here).into_iter().flatten() {
-                match &self.modules.item(edge.to).kind {
+                match self.modules.item(edge.to).kind() {
                     ItemKind::Fn(function) if function.origin == Origin::Host => return Some(*edge),
                     ItemKind::Fn(_) | ItemKind::Let(_) | ItemKind::Scene(..) | ItemKind::Perturb(_) if seen.insert(edge.to) => {
                         open.push(edge.to)
@@ -334,12 +334,12 @@ impl<'m> Checker<'m> {
         let read: BTreeSet<ItemId> = self
             .edges
             .iter()
-            .filter(|edge| !matches!(modules.item(edge.from).kind, ItemKind::Variant(_)) && edge.from != edge.to)
+            .filter(|edge| !matches!(modules.item(edge.from).kind(), ItemKind::Variant(_)) && edge.from != edge.to)
             .map(|edge| edge.to)
             .collect();
         for (item, found) in modules.list[modules.root.0].file.items.iter().enumerate() {
             let id = ItemId { module: modules.root, item };
-            if let ItemKind::Param(param) = &found.kind
+            if let ItemKind::Param(param) = found.kind()
                 && !read.contains(&id)
                 && !param.name.text.starts_with('_')
             {
@@ -354,7 +354,7 @@ impl<'m> Checker<'m> {
 /// Whether an item is a definition that could need itself.
 fn defines(item: &Item) -> bool {
     matches!(
-        item.kind,
+        item.kind(),
         ItemKind::Let(_)
             | ItemKind::Param(_)
             | ItemKind::Data(_)
@@ -373,7 +373,7 @@ fn defines(item: &Item) -> bool {
 
 /// Items whose values are computed in steps.
 fn step_of(item: &Item) -> Option<&'static str> {
-    match item.kind {
+    match item.kind() {
         ItemKind::Loss(_) => Some("this loss"),
         ItemKind::Solve(_) => Some("this solve"),
         ItemKind::Net(_) => Some("this net"),
@@ -382,7 +382,7 @@ fn step_of(item: &Item) -> Option<&'static str> {
 }
 
 fn head(item: &Item) -> Span {
-    names_of(&item.kind).first().map_or(item.span, |name| name.span)
+    names_of(item.kind()).first().map_or(item.span, |name| name.span)
 }
 
 fn item_cycle(here: ItemId, next: &BTreeMap<ItemId, Vec<Edge>>, way: &mut Vec<Edge>, done: &mut BTreeSet<ItemId>) -> Option<Vec<Edge>> {

@@ -1,8 +1,8 @@
 //! The static pass over names and kinds: it covers the whole language, whether or not a spec can be run yet.
 //!
-//! Every item of every module is walked once. What a name stands for is told by `what::What`, without evaluating anything;
-//! sizes, axes of values and everything that depends on params are the business of `elaborate`. Something unknown or faulty
-//! fits everywhere, so that one slip gives one fault.
+//! Every item of the spec and its files is walked once, and what they reach of the library. What a name stands for is told by
+//! `what::What`, without evaluating anything; sizes, axes of values and everything that depends on params are the business of
+//! `elaborate`. Something unknown or faulty fits everywhere, so that one slip gives one fault.
 
 mod bodies;
 mod calls;
@@ -26,9 +26,9 @@ use what::What;
 /// Proves names, kinds, arguments, declared axes, families, variants and the use of params. Independent faults come together.
 pub fn check(modules: &Modules) -> Vec<Fault> {
     let mut checker = Checker::new(modules);
-    for module in 0..modules.list.len() {
-        checker.module(ModuleId(module));
-    }
+    let own = (0..modules.list.len()).map(ModuleId).filter(|module| !modules.module(*module).library);
+    own.for_each(|module| checker.module(module));
+    checker.library();
     checker.cyclic_definitions();
     checker.host_in_steps();
     checker.unused_params();
@@ -96,7 +96,7 @@ impl<'m> Checker<'m> {
     fn new(modules: &'m Modules) -> Checker<'m> {
         let mut axes = BTreeMap::new();
         for item in modules.list.iter().flat_map(|module| &module.file.items) {
-            if let ItemKind::Axis(names, _) = &item.kind {
+            if let Some(ItemKind::Axis(names, _)) = item.plain() {
                 axes.extend(names.iter().map(|name| (name.text.as_str(), name.span)));
             }
         }
@@ -120,19 +120,36 @@ impl<'m> Checker<'m> {
 
     fn module(&mut self, module: ModuleId) {
         let modules = self.modules;
-        for (item, kind) in modules.list[module.0].file.items.iter().enumerate() {
-            self.current = Some(ItemId { module, item });
-            self.item(module, &kind.kind);
+        for item in 0..modules.list[module.0].file.items.len() {
+            self.walk(ItemId { module, item });
         }
-        self.current = None;
         for ids in modules.list[module.0].names.values() {
-            let binders: Vec<_> = ids.iter().filter_map(|id| graph::binder(&modules.item(*id).kind)).collect();
+            let binders: Vec<_> = ids.iter().filter_map(|id| graph::binder(modules.item(*id).kind())).collect();
             self.overlapping(&binders);
         }
     }
 
+    /// Walks what is reached of the library, for what it leads to. The library has no faults of its own, which a test proves.
+    fn library(&mut self) {
+        let modules = self.modules;
+        let mut walked = BTreeSet::new();
+        let mut next = 0;
+        while let Some(edge) = self.edges.get(next).copied() {
+            if modules.module(edge.to.module).library && walked.insert(edge.to) {
+                self.walk(edge.to);
+            }
+            next += 1;
+        }
+    }
+
+    fn walk(&mut self, id: ItemId) {
+        self.current = Some(id);
+        self.item(id.module, self.modules.item(id).kind());
+        self.current = None;
+    }
+
     /// The word that gives an item this name.
     fn name_of(&self, id: ItemId, name: &str) -> Option<&'m Name> {
-        graph::names_of(&self.modules.item(id).kind).into_iter().find(|word| word.text == name)
+        graph::names_of(self.modules.item(id).kind()).into_iter().find(|word| word.text == name)
     }
 }

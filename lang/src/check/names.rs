@@ -109,7 +109,7 @@ impl<'m> Checker<'m> {
 
     /// Reports a name that stands for nothing, with the nearest that does.
     pub(super) fn unknown_name(&mut self, name: &Name, scope: &Scope<'m>) {
-        if self.left_out(name, scope.module) {
+        if self.silent > 0 || self.left_out(name, scope.module) {
             return;
         }
         if self.axes.contains_key(name.text.as_str()) {
@@ -133,7 +133,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let lost = |module: ModuleId| {
             let file = &modules.list[module.0].file;
-            file.items.iter().any(|item| match &item.kind {
+            file.items.iter().any(|item| match item.kind() {
                 ItemKind::Use(uses) => uses.iter().any(|entry| graph::use_name(entry) == Some(name.text.as_str())),
                 ItemKind::Extend(_) => !modules.base.contains_key(&module),
                 kind => graph::broken(kind, item.span).iter().any(|span| has_word(modules.sources.slice(*span), &name.text)),
@@ -166,7 +166,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let module = id.module;
         let mut scope = Scope::of(module);
-        match &modules.item(id).kind {
+        match modules.item(id).kind() {
             ItemKind::Param(param) => self.param_what(param, module),
             ItemKind::Data(binding) => {
                 self.bind_family(&binding.binder, &mut scope);

@@ -145,7 +145,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let [name] = of.segments.as_slice() else { return };
         let found = modules.find(module, &name.text).and_then(|ids| ids.first());
-        if found.is_some_and(|id| matches!(modules.item(*id).kind, ItemKind::Eval(_) | ItemKind::Broken)) {
+        if found.is_some_and(|id| matches!(modules.item(*id).kind(), ItemKind::Eval(_) | ItemKind::Broken)) {
             self.global(name, module);
             return;
         }
@@ -161,7 +161,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let [name] = base.segments.as_slice() else { return };
         let found = modules.find(module, &name.text).and_then(|ids| ids.first());
-        if found.is_some_and(|id| matches!(modules.item(*id).kind, ItemKind::Variant(_) | ItemKind::Broken)) {
+        if found.is_some_and(|id| matches!(modules.item(*id).kind(), ItemKind::Variant(_) | ItemKind::Broken)) {
             self.global(name, module);
             return;
         }
@@ -174,7 +174,7 @@ impl<'m> Checker<'m> {
         let modules = self.modules;
         let mut scope = Scope::of(module);
         let id = modules.find(module, &name.text).and_then(|ids| ids.first()).copied();
-        match id.map(|id| &modules.item(id).kind) {
+        match id.map(|id| modules.item(id).kind()) {
             Some(ItemKind::Param(param)) => {
                 self.global(name, module);
                 self.value(param, &set.value, &mut scope);
@@ -201,7 +201,7 @@ impl<'m> Checker<'m> {
         let mut here = Some(module);
         while let Some(module) = here {
             let all = modules.list[module.0].names.iter();
-            names.extend(all.filter(|(_, ids)| ids.iter().any(|id| fits(&modules.item(*id).kind))).map(|(name, _)| name.as_str()));
+            names.extend(all.filter(|(_, ids)| ids.iter().any(|id| fits(modules.item(*id).kind()))).map(|(name, _)| name.as_str()));
             here = modules.base.get(&module).copied();
         }
         names

@@ -35,7 +35,7 @@ impl<'m> Checker<'m> {
     pub(super) fn phase_set(&mut self, set: &'m Set, scope: &mut Scope<'m>) {
         let settable = |kind: &ItemKind| matches!(kind, ItemKind::Param(_) | ItemKind::Data(_));
         let found = self.item_path(&set.target, scope, "a param or a data item", settable);
-        let kind = found.map(|id| &self.modules.item(id).kind);
+        let kind = found.map(|id| self.modules.item(id).kind());
         match kind {
             Some(ItemKind::Param(param)) => {
                 self.expected(&set.value, param.kind.as_ref(), scope);
@@ -190,13 +190,13 @@ impl<'m> Checker<'m> {
     fn all_parts(&self) -> Vec<&'m str> {
         let modules = self.modules;
         let items = modules.list.iter().flat_map(|module| &module.file.items);
-        let bodies = items.filter_map(|item| if let ItemKind::Net(net) = &item.kind { net.body.as_ref() } else { None });
+        let bodies = items.filter_map(|item| if let ItemKind::Net(net) = item.kind() { net.body.as_ref() } else { None });
         bodies.flat_map(|body| &body.statements).flat_map(|statement| part_names(&statement.kind)).collect()
     }
 
     fn model_path(&mut self, path: &'m Path, scope: &mut Scope<'m>) -> Option<&'m Model> {
         let id = self.item_path(path, scope, "a model", |kind| matches!(kind, ItemKind::Model(_)))?;
-        match &self.modules.item(id).kind {
+        match self.modules.item(id).kind() {
             ItemKind::Model(model) => Some(model),
             _ => None,
         }
@@ -214,7 +214,7 @@ impl<'m> Checker<'m> {
             return None;
         };
         self.global(name, scope.module);
-        let kind = &modules.item(id).kind;
+        let kind = modules.item(id).kind();
         if fits(kind) {
             return Some(id);
         }
@@ -243,7 +243,7 @@ impl<'m> Checker<'m> {
         let mut here = Some(scope.module);
         while let Some(module) = here {
             let all = modules.list[module.0].names.iter();
-            names.extend(all.filter(|(_, ids)| ids.iter().any(|id| fits(&modules.item(*id).kind))).map(|(name, _)| name.as_str()));
+            names.extend(all.filter(|(_, ids)| ids.iter().any(|id| fits(modules.item(*id).kind()))).map(|(name, _)| name.as_str()));
             here = modules.base.get(&module).copied();
         }
         names

@@ -73,7 +73,7 @@ impl<'m> Checker<'m> {
     fn type_word(&mut self, name: &'m Name, module: ModuleId) {
         let modules = self.modules;
         let found = modules.find(module, &name.text).and_then(|ids| ids.first()).copied();
-        if let Some(id) = found.filter(|id| matches!(modules.item(*id).kind, ItemKind::Alias(..))) {
+        if let Some(id) = found.filter(|id| matches!(modules.item(*id).kind(), ItemKind::Alias(..))) {
             return self.refer(id, name.span);
         }
         if KINDS.iter().any(|(kind, _)| *kind == name.text) || self.left_out(name, module) {
@@ -81,7 +81,7 @@ impl<'m> Checker<'m> {
         }
         let mut known: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).collect();
         for names in [&modules.list[module.0].names, &modules.list[modules.prelude.0].names] {
-            let aliases = names.iter().filter(|(_, ids)| ids.iter().any(|id| matches!(modules.item(*id).kind, ItemKind::Alias(..))));
+            let aliases = names.iter().filter(|(_, ids)| ids.iter().any(|id| matches!(modules.item(*id).kind(), ItemKind::Alias(..))));
             known.extend(aliases.map(|(name, _)| name.as_str()));
         }
         let fault = Fault::error("unknown-type", format!("there is no type `{}`", name.text), name.span, "not found");
@@ -96,7 +96,7 @@ impl<'m> Checker<'m> {
     pub(super) fn alias(&self, name: &Name, module: ModuleId) -> Option<(&'m Type, ModuleId)> {
         let modules = self.modules;
         let id = modules.find(module, &name.text)?.first()?;
-        match &modules.item(*id).kind {
+        match modules.item(*id).kind() {
             ItemKind::Alias(_, ty) if !self.endless.contains(id) => Some((ty, id.module)),
             _ => None,
         }

@@ -9,7 +9,7 @@ use super::value::{Abort, Axes, Outcome, Scope, Value};
 use crate::fault::Fault;
 use crate::source::Span;
 use crate::spec::{Binary, Prim, Reduction, Unary};
-use crate::syntax::{Expr, ExprKind, Name};
+use crate::syntax::{Expr, ExprKind, Formal, Name};
 
 /// Functions that need no declaration.
 pub const WORDS: &[&str] = &[
@@ -177,13 +177,13 @@ impl<'m> Actuals<'m> {
     }
 
     /// The fault of arguments that nothing takes.
-    pub fn finish(&self, elaborator: &mut Elaborator<'m>, formals: &[String]) -> Result<(), Abort> {
+    pub fn finish(&self, elaborator: &mut Elaborator<'m>, formals: &[Formal]) -> Result<(), Abort> {
         let Some((label, given)) = self.given.first() else { return Ok(()) };
         let fault = match label {
             Some(label) => super::nearest(
                 Fault::error("wrong-arguments", format!("`{}` has no argument `{}`", self.function, label.text), label.span, "not known"),
                 &label.text,
-                formals,
+                &formals.iter().map(|formal| formal.name.text.clone()).collect::<Vec<_>>(),
             ),
             None => Fault::error("wrong-arguments", format!("`{}` takes fewer arguments", self.function), given.span(), "one too many"),
         };

@@ -202,8 +202,7 @@ impl<'m> Elaborator<'m> {
             let value = self.argument(name, formal, &mut actuals, span, sizes, &mut carried)?;
             sizes.bind(&formal.name.text, value);
         }
-        let known: Vec<String> = formals.iter().map(|formal| formal.name.text.clone()).collect();
-        actuals.finish(self, &known)?;
+        actuals.finish(self, formals)?;
         let mut folded = sizes.folded.clone();
         for (_, value) in sizes.bound.borrow().iter() {
             self.add_folded(value, &carried, &mut folded);
@@ -238,7 +237,7 @@ impl<'m> Elaborator<'m> {
         mut mapped: Mapped,
     ) -> Outcome<'m> {
         match ty {
-            Some(ty) => self.fit(ty, value, sizes, span, &format!("the result of `{name}`"), &mut mapped.carried, true),
+            Some(ty) => self.fit(ty, value, sizes, span, &format_args!("the result of `{name}`"), &mut mapped.carried, true),
             None => Ok(value),
         }
     }
@@ -280,7 +279,7 @@ impl<'m> Elaborator<'m> {
         let value = given.value(self)?;
         match &formal.kind {
             Some(Kind::Type(_)) if matches!(value, Value::None) && formal.default.as_ref().is_some_and(is_none) => Ok(value),
-            Some(Kind::Type(ty)) => self.fit(ty, value, sizes, place, &format!("`{}` of `{name}`", formal.name.text), extra, false),
+            Some(Kind::Type(ty)) => self.fit(ty, value, sizes, place, &format_args!("`{}` of `{name}`", formal.name.text), extra, false),
             _ => Ok(value),
         }
     }

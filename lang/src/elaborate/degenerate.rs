@@ -30,7 +30,7 @@ impl<'m> Elaborator<'m> {
         self.calls.clear();
         let trained = self.trained(items);
         for (module, item) in items {
-            if let ItemKind::Scene(_, statements) = &item.kind {
+            if let ItemKind::Scene(_, statements) = item.kind() {
                 self.check_painters(*module, item, statements);
             }
         }
@@ -49,12 +49,12 @@ impl<'m> Elaborator<'m> {
     fn trained(&mut self, items: &[(ModuleId, &'m Item)]) -> Vec<Trained<'m>> {
         let mut all = Vec::new();
         for (module, item) in items {
-            let ItemKind::Train(train) = &item.kind else { continue };
+            let ItemKind::Train(train) = item.kind() else { continue };
             for (models, by) in updates(&train.statements) {
                 let mut reading = Reading::default();
                 let Some(found) = self.modules.find_path(*module, by).map(<[_]>::to_vec) else { continue };
                 for id in found {
-                    if let ItemKind::Loss(binding) = &self.modules.item(id).kind {
+                    if let ItemKind::Loss(binding) = self.modules.item(id).kind() {
                         self.read(&At::new(&binding.value, &self.module_scope(id.module)), &mut reading);
                     }
                 }
@@ -100,7 +100,7 @@ impl<'m> Elaborator<'m> {
     fn check_recovery(&mut self, items: &[(ModuleId, &'m Item)], trained: &[Trained<'m>]) -> bool {
         let mut any = false;
         for (module, item) in items {
-            let ItemKind::Perturb(perturb) = &item.kind else { continue };
+            let ItemKind::Perturb(perturb) = item.kind() else { continue };
             let Some(slot) = self.redraws(*module, perturb) else { continue };
             any = true;
             let name = perturb.binder.name.text.as_str();
@@ -179,7 +179,7 @@ impl<'m> Elaborator<'m> {
         let ExprKind::Path(path) = &*at.expr().kind else { return None };
         let module = self.modules.of_source(at.expr().span.source)?;
         let id = *self.modules.find_path(module, path)?.first()?;
-        match &self.modules.item(id).kind {
+        match self.modules.item(id).kind() {
             ItemKind::Data(binding) if !std::ptr::eq(&binding.value, at.expr()) => Some((binding, id.module)),
             _ => None,
         }
@@ -208,7 +208,7 @@ impl<'m> Elaborator<'m> {
 
     /// Layers that one call of a generator paints together.
     fn check_painters(&mut self, module: ModuleId, item: &'m Item, statements: &'m [Statement]) {
-        let ItemKind::Scene(name, _) = &item.kind else { return };
+        let ItemKind::Scene(name, _) = item.kind() else { return };
         let Some(Value::Scene(scene)) = self.scene_value(&name.text, module) else { return };
         let mut painted: Vec<Painted<'m>> = Vec::new();
         for statement in statements {
@@ -264,7 +264,7 @@ impl<'m> Elaborator<'m> {
 
     /// The scene that an item perturbs in the first place.
     fn perturbed(&mut self, module: ModuleId, item: &'m Item) -> Option<Rc<Scene<'m>>> {
-        let ItemKind::Perturb(perturb) = &item.kind else { return None };
+        let ItemKind::Perturb(perturb) = item.kind() else { return None };
         let base = self.scene_at(&At::new(&perturb.base, &self.module_scope(module)))?;
         Some(root(&base))
     }

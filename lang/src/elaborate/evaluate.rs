@@ -136,7 +136,7 @@ impl<'m> Elaborator<'m> {
             let module = self.modules.of_source(path.span.source).unwrap_or(self.modules.root);
             let id = self.modules.find_path(module, path).and_then(|ids| ids.first()).copied();
             let Some(id) = id else { return Err(Abort::Faulted) };
-            let ItemKind::Eval(eval) = &self.modules.item(id).kind else { return Err(Abort::Faulted) };
+            let ItemKind::Eval(eval) = self.modules.item(id).kind() else { return Err(Abort::Faulted) };
             self.evaluation(id.module, eval)?;
             names.extend(self.spec.evals.iter().filter(|known| known.name == eval.name.text).map(|known| known.name.clone()));
         }

@@ -1,5 +1,6 @@
 //! Values against types: axes and sizes are bound at their first use and checked after.
 
+use std::fmt::Display;
 use std::rc::Rc;
 
 use super::Elaborator;
@@ -16,7 +17,7 @@ impl<'m> Elaborator<'m> {
     pub fn conform(&mut self, ty: &'m Type, value: Value<'m>, scope: &Rc<Scope<'m>>, span: Span, name: &'m Name) -> Outcome<'m> {
         let inner = Rc::new(scope.inside("", Vec::new(), Vec::new()));
         let mut carried = scope.carried.clone();
-        self.fit(ty, value, &inner, span, &format!("`{}`", name.text), &mut carried, true)
+        self.fit(ty, value, &inner, span, &format_args!("`{}`", name.text), &mut carried, true)
     }
 
     /// A value against a type. Axes beyond the type's are added to `carried` (the call is mapped over them), or, where the type is
@@ -28,7 +29,7 @@ impl<'m> Elaborator<'m> {
         value: Value<'m>,
         sizes: &Rc<Scope<'m>>,
         span: Span,
-        what: &str,
+        what: &dyn Display,
         carried: &mut Vec<Axis>,
         closed: bool,
     ) -> Outcome<'m> {
@@ -51,8 +52,8 @@ impl<'m> Elaborator<'m> {
                 for (name, field) in fields {
                     match values.iter_mut().find(|(key, _)| *key == name.text) {
                         Some((_, value)) => {
-                            let what = format!("`{}` of {what}", name.text);
-                            *value = self.fit(field, value.clone(), sizes, span, &what, carried, closed)?;
+                            let what = &format_args!("`{}` of {what}", name.text);
+                            *value = self.fit(field, value.clone(), sizes, span, what, carried, closed)?;
                         }
                         None if name.text == "mask" => {}
                         None => {
@@ -71,13 +72,21 @@ impl<'m> Elaborator<'m> {
     fn alias(&self, name: &Name, scope: &Rc<Scope<'m>>) -> Option<&'m Type> {
         let modules = self.modules;
         let items = modules.find(scope.module, &name.text)?;
-        match &modules.item(*items.first()?).kind {
+        match modules.item(*items.first()?).kind() {
             ItemKind::Alias(_, ty) => Some(ty),
             _ => None,
         }
     }
 
-    fn fit_word(&mut self, name: &'m Name, value: Value<'m>, span: Span, what: &str, carried: &mut Vec<Axis>, closed: bool) -> Outcome<'m> {
+    fn fit_word(
+        &mut self,
+        name: &'m Name,
+        value: Value<'m>,
+        span: Span,
+        what: &dyn Display,
+        carried: &mut Vec<Axis>,
+        closed: bool,
+    ) -> Outcome<'m> {
         let scalar = |element: Element| match name.text.as_str() {
             "real" | "schedule" => element != Element::Bool,
             "int" => element == Element::Int,
@@ -122,7 +131,7 @@ impl<'m> Elaborator<'m> {
         value: Value<'m>,
         sizes: &Rc<Scope<'m>>,
         places: (Span, Span),
-        what: &str,
+        what: &dyn Display,
         (carried, closed): (&mut Vec<Axis>, bool),
     ) -> Outcome<'m> {
         let (element, dims) = ty;
@@ -271,13 +280,13 @@ impl<'m> Elaborator<'m> {
         Ok(Some((element, axes)))
     }
 
-    fn misfit(&mut self, what: &str, wanted: &str, value: &Value<'m>, span: Span, written: Span) -> Abort {
+    fn misfit(&mut self, what: &dyn Display, wanted: &str, value: &Value<'m>, span: Span, written: Span) -> Abort {
         let found = self.describe(value);
         let fault = Fault::error("wrong-kind", format!("{what} must be {wanted}, this is {found}"), span, found);
         self.fault(fault.also(written, "announced here"))
     }
 
-    fn left_over(&mut self, what: &str, id: TermId, beyond: &Axes, span: Span, written: Span) -> Abort {
+    fn left_over(&mut self, what: &dyn Display, id: TermId, beyond: &Axes, span: Span, written: Span) -> Abort {
         let (axis, size) = beyond[0];
         let name = self.axis_name(axis).to_string();
         let shown = self.shown(id);

@@ -5,6 +5,7 @@
 
 mod along;
 mod batch;
+mod beside;
 mod bracket;
 mod builtin;
 mod call;
@@ -47,7 +48,11 @@ mod wanted;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::mpsc::Sender;
 
+use rustc_hash::FxHashMap;
+
+pub use beside::with_phases;
 pub use show::show;
 
 use crate::fault::{Fault, Severity};
@@ -56,11 +61,11 @@ use crate::params::{Moment, Overrides};
 use crate::source::Span;
 use crate::spec::{Axis, Pending, Spec, TermId};
 use crate::syntax::{ItemKind, Perturb};
-use crate::threads;
 use moment::{Stage, Trains, World};
+use names::Meant;
 use settings::{Asked, Settings};
 use terms::Store;
-use value::{Abort, Origin, Origins, Scene, Scope};
+use value::{Abort, MemberKey, Origin, Origins, Scene, Scope};
 
 /// Stack of the thread that elaborates: recurrences nest deeply.
 const STACK: usize = 256 << 20;
@@ -68,80 +73,22 @@ const STACK: usize = 256 << 20;
 /// Elaborates a spec with its params as asked for. There is a spec where no fault is an error.
 pub fn elaborate(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
     let asked = settings::asked(overrides);
-    on_a_large_stack(|| {
+    let work = || {
         let (spec, faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
         (sound(&faults).then_some(spec), faults)
-    })
-}
-
-/// Elaborates a spec for the end, and for its phases to find their faults, too: of a family of phases the first and the last. A fault
-/// of several moments is reported once.
-pub fn with_phases(modules: &Modules, overrides: &Overrides) -> (Option<Spec>, Vec<Fault>) {
-    let asked = settings::asked(overrides);
-    let mut moments = Vec::new();
-    let (spec, mut faults) = on_a_large_stack(|| {
-        let (spec, faults) = Elaborator::new(modules, overrides).finish(overrides, &asked);
-        moments = self::moments(&spec);
-        (Some(spec), faults)
-    });
-    for moments in moments.chunks(threads::most()) {
-        for later in side_by_side(moments, |moment| in_moment(modules, overrides, &asked, moment)) {
-            let place = |fault: &Fault| fault.labels.first().map(|(span, _)| *span);
-            for fault in later {
-                if !faults.iter().any(|known| known.code == fault.code && place(known) == place(&fault)) {
-                    faults.push(fault);
-                }
-            }
-        }
-    }
-    (spec.filter(|_| sound(&faults)), faults)
-}
-
-/// The faults of one moment.
-fn in_moment(modules: &Modules, overrides: &Overrides, asked: &[Asked], moment: Moment) -> Vec<Fault> {
-    let overrides = Overrides { moment, ..overrides.clone() };
-    let (spec, faults) = Elaborator::new(modules, &overrides).finish(&overrides, asked);
-    faults.into_iter().map(|fault| told_where(fault, modules, &spec, moment)).collect()
-}
-
-/// The same work for several moments, each on a thread of its own; results in the order of the moments.
-fn side_by_side(moments: &[Moment], work: impl Fn(Moment) -> Vec<Fault> + Sync) -> Vec<Vec<Fault>> {
-    let one = |moment| on_a_large_stack(|| (None, work(moment))).1;
-    std::thread::scope(|threads| {
-        let running: Vec<_> = moments.iter().map(|moment| threads.spawn(|| one(*moment))).collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    })
-}
-
-/// A fault outside of the text of a phase also shows the phase in which it is one.
-fn told_where(fault: Fault, modules: &Modules, spec: &Spec, moment: Moment) -> Fault {
-    let Moment::Phase { number, .. } = moment else { return fault };
-    let Some(phase) = spec.phases.get(number) else { return fault };
-    let items = modules.of_source(phase.span.source).map_or(&[][..], |module| &modules.module(module).file.items);
-    let inside = |outer: Span, span: Span| outer.source == span.source && outer.start <= span.start && span.end <= outer.end;
-    let own = items.iter().find(|item| inside(item.span, phase.span));
-    if own.is_some_and(|item| fault.labels.iter().any(|(span, _)| inside(item.span, *span))) {
-        return fault;
-    }
-    fault.also(phase.span, format!("in the phase `{}`", phase.name))
-}
-
-/// The moments of a spec's phases whose faults are those of all.
-fn moments(spec: &Spec) -> Vec<Moment> {
-    let phases = &spec.phases;
-    let inside =
-        |at: usize| at > 0 && phases.get(at + 1).is_some_and(|next| next.span == phases[at].span && phases[at - 1].span == next.span);
-    let told = (0..phases.len()).filter(|at| !inside(*at) && phases[*at].length.amount > 0.0);
-    told.flat_map(|number| [true, false].map(|training| Moment::Phase { number, training })).collect()
+    };
+    on_a_large_stack(work, || {})
 }
 
 fn sound(faults: &[Fault]) -> bool {
     faults.iter().all(|fault| fault.severity != Severity::Error)
 }
 
-fn on_a_large_stack(work: impl FnOnce() -> (Option<Spec>, Vec<Fault>) + Send) -> (Option<Spec>, Vec<Fault>) {
+/// The outcome of work that recurs deeply; something else is done while it goes on.
+fn on_a_large_stack(work: impl FnOnce() -> (Option<Spec>, Vec<Fault>) + Send, meanwhile: impl FnOnce()) -> (Option<Spec>, Vec<Fault>) {
     let outcome = std::thread::scope(|threads| {
         let thread = std::thread::Builder::new().name("elaborate".into()).stack_size(STACK).spawn_scoped(threads, work);
+        meanwhile();
         thread.map(|thread| thread.join())
     });
     match outcome {
@@ -179,6 +126,10 @@ pub(crate) struct Elaborator<'m> {
     settled_worlds: HashMap<usize, usize>,
     axes: HashMap<&'m str, Axis>,
     settings: Settings<'m>,
+    /// Names of modules that were looked up.
+    meant: FxHashMap<(ModuleId, &'m str), Meant<'m>>,
+    /// Who is told the moments of the phases as soon as they are known.
+    tell: Option<Sender<Vec<Moment>>>,
     store: Store,
     spec: Spec,
     faults: Vec<Fault>,
@@ -193,7 +144,7 @@ pub(crate) struct Elaborator<'m> {
     /// Calls that change no state, by the path of the instance.
     idle_calls: HashMap<Rc<str>, usize>,
     /// What is being evaluated, to show the way round a cycle.
-    running: Vec<(String, Span)>,
+    running: Vec<(MemberKey<'m>, Span)>,
     /// Calls that are being inlined.
     calls: Vec<Span>,
     /// Origins of expressions that need something pending, by expression and scope, which are kept alive.
@@ -241,6 +192,8 @@ impl<'m> Elaborator<'m> {
             settled_worlds: HashMap::new(),
             axes: HashMap::new(),
             settings: Settings::default(),
+            meant: FxHashMap::default(),
+            tell: None,
             store: Store::default(),
             spec: Spec { name, ..Spec::default() },
             faults: Vec::new(),
@@ -273,7 +226,7 @@ impl<'m> Elaborator<'m> {
         let order = std::iter::once(modules.prelude).chain((0..modules.list.len()).map(ModuleId).filter(|id| *id != modules.prelude));
         for module in order {
             for item in &modules.list[module.0].file.items {
-                let ItemKind::Axis(names, _) = &item.kind else { continue };
+                let Some(ItemKind::Axis(names, _)) = item.plain() else { continue };
                 for name in names {
                     if !self.axes.contains_key(name.text.as_str()) {
                         self.axes.insert(&name.text, Axis(self.spec.axes.len() as u16));
@@ -284,7 +237,7 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn finish(mut self, overrides: &Overrides, asked: &'m [Asked]) -> (Spec, Vec<Fault>) {
+    fn finish(mut self, overrides: &'m Overrides, asked: &'m [Asked]) -> (Spec, Vec<Fault>) {
         self.settle(&overrides.variants, asked);
         if self.faults.is_empty() {
             self.official_names();

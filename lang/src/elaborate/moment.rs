@@ -97,7 +97,7 @@ impl<'m> Elaborator<'m> {
         for set in sets {
             let [name] = set.target.segments.as_slice() else { continue };
             let Some(id) = modules.find(scope.module, &name.text).and_then(|ids| ids.first()).copied() else { continue };
-            let own = match &modules.item(id).kind {
+            let own = match modules.item(id).kind() {
                 ItemKind::Param(param) => &param.name.text,
                 ItemKind::Data(binding) => &binding.binder.name.text,
                 _ => continue,

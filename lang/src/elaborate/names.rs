@@ -17,11 +17,22 @@ pub enum Resolved<'m> {
     /// It has definitions.
     Found(Found<'m>),
     /// It is an item.
-    Items(Vec<ItemId>),
+    Items(&'m [ItemId]),
     /// It is a layer or field of the scene that is perturbed.
     Layer(Rc<Scene<'m>>, &'m str),
     /// Another definition stands in its place: `extend .. with name = value`.
     Replaced(&'m Expr, ModuleId),
+}
+
+/// What a name means in a module, which is looked up once.
+#[derive(Clone, Copy)]
+pub enum Meant<'m> {
+    /// Items that are no axes.
+    Items(&'m [ItemId]),
+    /// What stands in its place, and the module where that is read.
+    Replaced(&'m Expr, ModuleId),
+    /// At most a word of the language.
+    Nothing,
 }
 
 impl<'m> Elaborator<'m> {
@@ -41,13 +52,13 @@ impl<'m> Elaborator<'m> {
     }
 
     /// What a name stands for.
-    pub fn resolve(&mut self, scope: &Rc<Scope<'m>>, name: &str) -> Option<Resolved<'m>> {
-        let mut here = Some(scope.clone());
+    pub fn resolve(&mut self, scope: &Rc<Scope<'m>>, name: &'m str) -> Option<Resolved<'m>> {
+        let mut here = Some(scope);
         while let Some(scope) = here {
             if let Some((_, value)) = scope.bound.borrow().iter().rev().find(|(key, _)| *key == name) {
                 return Some(Resolved::Value(value.clone()));
             }
-            if let Some(found) = found_in(&scope, name) {
+            if let Some(found) = found_in(scope, name) {
                 return Some(Resolved::Found(found));
             }
             if let Some(base) = &scope.base
@@ -55,32 +66,40 @@ impl<'m> Elaborator<'m> {
             {
                 return Some(Resolved::Layer(base.clone(), name));
             }
-            here = scope.parent.clone();
+            here = scope.parent.as_ref();
         }
         self.resolve_item(scope, name)
     }
 
-    fn resolve_item(&mut self, scope: &Scope<'m>, name: &str) -> Option<Resolved<'m>> {
-        let (modules, module) = (self.modules, scope.module);
-        let definer = modules.lineage(module).find(|module| modules.list[module.0].names.contains_key(name));
-        if let Some(set) = definer.and_then(|definer| modules.replaced.get(&(definer, name.to_string()))) {
-            let by = modules.of_source(set.value.span.source).unwrap_or(modules.root);
-            return Some(Resolved::Replaced(&set.value, by));
-        }
-        let items = modules.find(module, name);
-        if let Some(items) = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind, ItemKind::Axis(..)))) {
-            return Some(Resolved::Items(items.to_vec()));
-        }
-        let value = match name {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            "training" => Value::Bool(self.trains_in(scope)),
-            "step" => Value::Tensor(self.elapsed(spec::Unit::Steps)),
-            "none" => Value::None,
-            "infinity" => Value::Number(super::number::Number::Real(f64::INFINITY)),
+    fn resolve_item(&mut self, scope: &Scope<'m>, name: &'m str) -> Option<Resolved<'m>> {
+        let key = (scope.module, name);
+        let known = self.meant.get(&key).copied().unwrap_or_else(|| self.meaning(scope.module, name));
+        self.meant.insert(key, known);
+        let value = match (known, name) {
+            (Meant::Replaced(value, by), _) => return Some(Resolved::Replaced(value, by)),
+            (Meant::Items(items), _) => return Some(Resolved::Items(items)),
+            (_, "true") => Value::Bool(true),
+            (_, "false") => Value::Bool(false),
+            (_, "training") => Value::Bool(self.trains_in(scope)),
+            (_, "step") => Value::Tensor(self.elapsed(spec::Unit::Steps)),
+            (_, "none") => Value::None,
+            (_, "infinity") => Value::Number(super::number::Number::Real(f64::INFINITY)),
             _ => return None,
         };
         Some(Resolved::Value(value))
+    }
+
+    /// What a name means in a module, outside of all scopes.
+    fn meaning(&self, module: ModuleId, name: &str) -> Meant<'m> {
+        let modules = self.modules;
+        let definer = modules.lineage(module).find(|module| modules.list[module.0].names.contains_key(name));
+        if let Some(set) = definer.and_then(|definer| modules.replacement(definer, name)) {
+            let by = modules.of_source(set.value.span.source).unwrap_or(modules.root);
+            return Meant::Replaced(&set.value, by);
+        }
+        let items = modules.find(module, name);
+        let items = items.filter(|items| !items.iter().all(|id| matches!(modules.item(*id).kind(), ItemKind::Axis(..))));
+        items.map_or(Meant::Nothing, Meant::Items)
     }
 
     /// The value of what a name stands for.
@@ -88,7 +107,7 @@ impl<'m> Elaborator<'m> {
         match resolved {
             Resolved::Value(value) => Ok(value),
             Resolved::Found(found) => self.found(found, span),
-            Resolved::Items(items) => self.items(&items, span),
+            Resolved::Items(items) => self.items(items, span),
             Resolved::Layer(scene, name) => self.scene_field(&scene, name, span),
             Resolved::Replaced(value, by) => {
                 let scope = self.module_scope(by);
@@ -106,7 +125,7 @@ impl<'m> Elaborator<'m> {
     pub fn items(&mut self, items: &[ItemId], span: Span) -> Outcome<'m> {
         let modules = self.modules;
         let Some(first) = items.first() else { return Err(Abort::Faulted) };
-        match &modules.item(*first).kind {
+        match modules.item(*first).kind() {
             ItemKind::Fn(function) => Ok(Value::Function(function, first.module)),
             ItemKind::Param(param) => self.param(first.module, param),
             ItemKind::Net(net) => Ok(Value::Net(Rc::new(Recipe { net, module: first.module, given: Vec::new() }))),
@@ -129,7 +148,7 @@ impl<'m> Elaborator<'m> {
         let modules = self.modules;
         let mut cases = Vec::new();
         for id in items {
-            match &modules.item(*id).kind {
+            match modules.item(*id).kind() {
                 ItemKind::Let(binding) | ItemKind::Loss(binding) => cases.push(Def::Let(binding)),
                 ItemKind::Data(binding) => cases.push(Def::Data(binding)),
                 ItemKind::Draw(draw) => cases.extend((0..draw.binders.len()).map(|k| Def::Draw(draw, k))),
@@ -142,7 +161,8 @@ impl<'m> Elaborator<'m> {
         }
         let first = items.first()?;
         let file = &modules.list[first.module.0];
-        let name = file.names.iter().find(|(_, ids)| ids.contains(first)).map(|(name, _)| name.as_str())?;
+        let own = |name: &&str| file.names.get(*name).is_some_and(|ids| ids.contains(first));
+        let name = cases.iter().filter_map(Def::name).map(|name| name.text.as_str()).filter(own).min()?;
         cases.retain(|case| case.name().is_some_and(|own| own.text == name));
         (!cases.is_empty()).then(|| Found { name, cases, scope: self.module_scope(first.module) })
     }
@@ -169,8 +189,7 @@ impl<'m> Elaborator<'m> {
             None => {}
         }
         found.scope.memo.borrow_mut().insert(key.clone(), Memo::Running);
-        let shown = key.1.as_ref().map_or_else(|| found.name.to_string(), |index| format!("{}[{index}]", found.name));
-        self.running.push((shown, span));
+        self.running.push((key.clone(), span));
         let outcome = self.choose(found, index, span);
         self.running.pop();
         found.scope.memo.borrow_mut().insert(key, Memo::Done(outcome.clone()));
@@ -337,12 +356,13 @@ impl<'m> Elaborator<'m> {
     }
 
     fn cycle(&mut self, name: &str, span: Span) -> Abort {
-        let start = self.running.iter().rposition(|(shown, _)| shown == name || shown.starts_with(&format!("{name}["))).unwrap_or(0);
+        let start = self.running.iter().rposition(|((own, _), _)| *own == name).unwrap_or(0);
         let mut fault =
             Fault::error("cyclic-definition", format!("`{name}` is computed from itself"), span, format!("`{name}` is needed again here"));
         let way: Vec<_> = self.running[start..].iter().take(6).cloned().collect();
-        for (shown, place) in way.iter().skip(1) {
-            fault = fault.also(*place, format!("... which needs `{shown}`"));
+        for ((name, index), place) in way.iter().skip(1) {
+            let index = index.as_ref().map_or(String::new(), |index| format!("[{index}]"));
+            fault = fault.also(*place, format!("... which needs `{name}{index}`"));
         }
         self.fault(fault.help("A recurrence needs an index that moves and a base case: `let y[0] = ..`, `let y[i in 1..n] = f(y[i - 1])`."))
     }

@@ -31,6 +31,10 @@ impl Number {
 
     /// A number as written: `0.15`, `60k`, `1e-3`. `None` where the text is none.
     pub fn parse(text: &str) -> Option<Number> {
+        // Most numbers are short and whole.
+        if text.len() < 10 && text.bytes().all(|digit| digit.is_ascii_digit()) {
+            return text.parse().ok().map(Number::whole);
+        }
         let (digits, scale) = match text.as_bytes().last()? {
             b'k' => (&text[..text.len() - 1], 1_000),
             b'M' => (&text[..text.len() - 1], 1_000_000),

@@ -22,7 +22,7 @@ impl<'m> Elaborator<'m> {
         for module in (0..modules.list.len()).map(ModuleId) {
             let scope = self.module_scope(module);
             for (place, item) in modules.list[module.0].file.items.iter().enumerate() {
-                let ItemKind::Names(name, rules) = &item.kind else { continue };
+                let Some(ItemKind::Names(name, rules)) = item.plain() else { continue };
                 self.calls.clear();
                 let lines: Result<Vec<_>, Abort> = rules.iter().map(|rule| self.official(rule, &scope)).collect();
                 if let Ok(lines) = lines {

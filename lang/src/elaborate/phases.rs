@@ -50,10 +50,10 @@ impl<'m> Elaborator<'m> {
     fn in_order(&mut self, items: &[(ModuleId, &'m Item)]) -> Vec<(ModuleId, &'m Train)> {
         let mut open: Vec<(ModuleId, &'m Train)> = Vec::new();
         for (module, item) in items {
-            let ItemKind::Train(train) = &item.kind else { continue };
+            let ItemKind::Train(train) = item.kind() else { continue };
             let name = &train.binder.name.text;
             open.retain(|(_, other)| other.binder.name.text != *name);
-            if !self.modules.replaced.contains_key(&(*module, name.clone())) {
+            if self.modules.replacement(*module, name).is_none() {
                 open.push((*module, train));
             }
         }
@@ -74,7 +74,7 @@ impl<'m> Elaborator<'m> {
 
     fn phase_before(&self, module: ModuleId, train: &'m Train) -> Option<&'m Train> {
         let id = *self.modules.find_path(module, train.after.as_ref()?)?.first()?;
-        match &self.modules.item(id).kind {
+        match self.modules.item(id).kind() {
             ItemKind::Train(before) => Some(before),
             _ => None,
         }

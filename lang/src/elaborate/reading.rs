@@ -181,10 +181,10 @@ impl<'m> Elaborator<'m> {
                 Some(Resolved::Items(items)) => items,
                 _ => return,
             },
-            _ => self.modules.find_path(at.scope.module, path).map(<[ItemId]>::to_vec).unwrap_or_default(),
+            _ => self.modules.find_path(at.scope.module, path).unwrap_or_default(),
         };
-        for item in items {
-            match &self.modules.item(item).kind {
+        for item in items.iter().copied() {
+            match self.modules.item(item).kind() {
                 ItemKind::Let(binding) | ItemKind::Loss(binding) => {
                     self.read_once(&At::new(&binding.value, &self.module_scope(item.module)), found);
                 }
@@ -297,7 +297,7 @@ impl<'m> Elaborator<'m> {
         let at = self.followed(at);
         let items = self.items_at(&at)?;
         let first = *items.first()?;
-        match &self.modules.item(first).kind {
+        match self.modules.item(first).kind() {
             ItemKind::Fn(function) => Some((function, self.module_scope(first.module))),
             _ => None,
         }
@@ -310,7 +310,7 @@ impl<'m> Elaborator<'m> {
             ExprKind::Field(inner, _) | ExprKind::Bracket(inner, _) => self.model_at(&at.part(inner)),
             _ => {
                 let first = *self.items_at(&at)?.first()?;
-                match &self.modules.item(first).kind {
+                match self.modules.item(first).kind() {
                     ItemKind::Model(model) => Some(&model.binder.name.text),
                     _ => None,
                 }
@@ -318,7 +318,7 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn items_at(&mut self, at: &At<'m>) -> Option<Vec<ItemId>> {
+    fn items_at(&mut self, at: &At<'m>) -> Option<&'m [ItemId]> {
         let ExprKind::Path(path) = &*at.expr.kind else { return None };
         match path.segments.as_slice() {
             [name] if at.local(&name.text).is_some() => None,
@@ -326,7 +326,7 @@ impl<'m> Elaborator<'m> {
                 Some(Resolved::Items(items)) => Some(items),
                 _ => None,
             },
-            _ => self.modules.find_path(at.scope.module, path).map(<[ItemId]>::to_vec),
+            _ => self.modules.find_path(at.scope.module, path),
         }
     }
 
@@ -338,7 +338,7 @@ impl<'m> Elaborator<'m> {
         }
         let items = self.items_at(&at)?;
         let first = *items.first()?;
-        let index = match &self.modules.item(first).kind {
+        let index = match self.modules.item(first).kind() {
             ItemKind::Scene(..) => None,
             ItemKind::Perturb(perturb) => match &perturb.binder.family {
                 Some(Family::Over(_, over)) => {
@@ -350,7 +350,7 @@ impl<'m> Elaborator<'m> {
             },
             _ => return None,
         };
-        let found = self.found_items(&items)?;
+        let found = self.found_items(items)?;
         match self.member(&found, index.as_ref(), at.expr.span) {
             Ok(Value::Scene(scene)) => Some(scene),
             _ => None,
@@ -389,13 +389,10 @@ impl<'m> Elaborator<'m> {
                         _ => None,
                     },
                     Resolved::Replaced(value, by) => Some(At::new(value, &self.module_scope(by))),
-                    Resolved::Items(items) => match items.as_slice() {
-                        [item] => match &self.modules.item(*item).kind {
-                            ItemKind::Let(binding) if binding.binder.family.is_none() => {
-                                Some(At::new(&binding.value, &self.module_scope(item.module)))
-                            }
-                            _ => None,
-                        },
+                    Resolved::Items([item]) => match self.modules.item(*item).kind() {
+                        ItemKind::Let(binding) if binding.binder.family.is_none() => {
+                            Some(At::new(&binding.value, &self.module_scope(item.module)))
+                        }
                         _ => None,
                     },
                     _ => None,
@@ -486,15 +483,12 @@ impl<'m> Elaborator<'m> {
                 }
                 match self.resolve(&at.scope, &name.text) {
                     Some(Resolved::Value(Value::Number(_) | Value::Bool(_) | Value::None | Value::Choice(..) | Value::Text(_))) => true,
-                    Some(Resolved::Items(items)) => match items.as_slice() {
-                        [item] => match &self.modules.item(*item).kind {
-                            ItemKind::Param(_) => true,
-                            ItemKind::Let(binding) if binding.binder.family.is_none() => {
-                                let value = At::new(&binding.value, &self.module_scope(item.module));
-                                self.is_constant(&value, depth + 1)
-                            }
-                            _ => false,
-                        },
+                    Some(Resolved::Items([item])) => match self.modules.item(*item).kind() {
+                        ItemKind::Param(_) => true,
+                        ItemKind::Let(binding) if binding.binder.family.is_none() => {
+                            let value = At::new(&binding.value, &self.module_scope(item.module));
+                            self.is_constant(&value, depth + 1)
+                        }
                         _ => false,
                     },
                     _ => false,

@@ -1,5 +1,6 @@
 //! What a spec asks for: data, solves, evaluations, the output; and the rest of its definitions, for their faults.
 
+use super::beside::moments;
 use super::value::{Abort, Def, Found, Outcome, Value};
 use super::{Elaborator, Sink};
 use crate::fault::{Fault, Severity};
@@ -23,6 +24,10 @@ impl<'m> Elaborator<'m> {
             Moment::End => {
                 self.shown_params();
                 self.phases(&items);
+                if let Some(tell) = self.tell.take() {
+                    // Nobody listens where nothing is done beside.
+                    let _ = tell.send(moments(&self.spec));
+                }
                 self.end(&items);
             }
             Moment::Phase { number, training } => {
@@ -40,10 +45,10 @@ impl<'m> Elaborator<'m> {
         }
         self.outputs(items);
         for (place, (module, item)) in items.iter().enumerate() {
-            let ItemKind::Eval(eval) = &item.kind else { continue };
+            let ItemKind::Eval(eval) = item.kind() else { continue };
             let hidden = items[place + 1..]
                 .iter()
-                .any(|(_, later)| matches!(&later.kind, ItemKind::Eval(other) if other.name.text == eval.name.text));
+                .any(|(_, later)| matches!(later.kind(), ItemKind::Eval(other) if other.name.text == eval.name.text));
             if !hidden {
                 self.calls.clear();
                 let outcome = self.evaluation(*module, eval);
@@ -63,7 +68,7 @@ impl<'m> Elaborator<'m> {
     fn item(&mut self, module: ModuleId, item: &'m Item) {
         self.calls.clear();
         let scope = self.module_scope(module);
-        let cases: Vec<Def<'m>> = match &item.kind {
+        let cases: Vec<Def<'m>> = match item.kind() {
             ItemKind::Data(binding) => vec![Def::Data(binding)],
             ItemKind::Let(binding) | ItemKind::Loss(binding) => vec![Def::Let(binding)],
             ItemKind::Solve(solve) => vec![Def::Solve(solve)],
@@ -73,7 +78,7 @@ impl<'m> Elaborator<'m> {
             _ => return,
         };
         let Some(name) = cases.first().and_then(Def::name) else { return };
-        if self.modules.replaced.contains_key(&(module, name.text.clone())) {
+        if self.modules.replacement(module, &name.text).is_some() {
             return;
         }
         let Some(found) = self.modules.list[module.0].names.get(&name.text).cloned().and_then(|ids| self.found_items(&ids)) else { return };
@@ -81,7 +86,7 @@ impl<'m> Elaborator<'m> {
         match case.family() {
             None => {
                 let outcome = self.member(&found, None, name.span);
-                self.defined(&item.kind, outcome, name.span);
+                self.defined(item.kind(), outcome, name.span);
             }
             Some(Family::At(at)) => {
                 if let Ok(index) = self.eval(at, &scope) {
@@ -90,7 +95,7 @@ impl<'m> Elaborator<'m> {
             }
             Some(Family::Over(_, over)) => {
                 let Ok(indices) = self.list(over, &scope) else { return };
-                self.members_of(&item.kind, &found, &indices, name.span);
+                self.members_of(item.kind(), &found, &indices, name.span);
             }
         }
     }
@@ -135,7 +140,7 @@ impl<'m> Elaborator<'m> {
     fn outputs(&mut self, items: &[(ModuleId, &'m Item)]) {
         let outputs: Vec<(ModuleId, &'m Output)> = items
             .iter()
-            .filter_map(|(module, item)| if let ItemKind::Output(output) = &item.kind { Some((*module, output)) } else { None })
+            .filter_map(|(module, item)| if let ItemKind::Output(output) = item.kind() { Some((*module, output)) } else { None })
             .collect();
         let Some((module, output)) = outputs.last() else { return };
         if let Some((_, first)) = outputs[..outputs.len() - 1].iter().find(|(other, _)| other == module) {

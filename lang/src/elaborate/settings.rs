@@ -48,7 +48,7 @@ pub fn asked(overrides: &Overrides) -> Vec<Asked> {
         let id = sources.add("--set", format!("let value = {text}\n"));
         let (file, faults) = crate::parse::parse(&sources, id);
         match (file.items.as_slice(), faults.is_empty()) {
-            ([item], true) => match &item.kind {
+            ([item], true) => match item.kind() {
                 ItemKind::Let(binding) => Some(binding.value.clone()),
                 _ => None,
             },
@@ -131,7 +131,7 @@ impl<'m> Elaborator<'m> {
     fn find_param(&self, from: ModuleId, name: &str) -> Option<ParamKey<'m>> {
         let modules = self.modules;
         let id = *modules.find(from, name)?.first()?;
-        match &modules.item(id).kind {
+        match modules.item(id).kind() {
             ItemKind::Param(param) => Some((id.module, &param.name.text)),
             _ => None,
         }
@@ -380,14 +380,14 @@ impl<'m> Elaborator<'m> {
 
 /// The variants of a file.
 fn variants_of(modules: &Modules, module: ModuleId) -> impl Iterator<Item = (ModuleId, &Variant)> {
-    modules.list[module.0].file.items.iter().filter_map(move |item| match &item.kind {
+    modules.list[module.0].file.items.iter().filter_map(move |item| match item.kind() {
         ItemKind::Variant(variant) => Some((module, variant)),
         _ => None,
     })
 }
 
 fn params_of(modules: &Modules, module: ModuleId) -> impl Iterator<Item = &Param> {
-    modules.list[module.0].file.items.iter().filter_map(|item| match &item.kind {
+    modules.list[module.0].file.items.iter().filter_map(|item| match item.kind() {
         ItemKind::Param(param) => Some(param),
         _ => None,
     })

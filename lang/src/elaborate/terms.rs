@@ -1,7 +1,8 @@
 //! The store of terms: equal terms get equal numbers.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::source::Span;
 use crate::spec::{Axis, Element, Per, Prim, Term, TermId, Terms, Type};
@@ -11,7 +12,7 @@ use crate::spec::{Axis, Element, Per, Prim, Term, TermId, Terms, Type};
 pub struct Store {
     /// All of them.
     pub terms: Terms,
-    known: HashMap<u64, Vec<TermId>>,
+    known: FxHashMap<u64, Vec<TermId>>,
     /// For each term whether it differs from sample to sample.
     sampled: Vec<bool>,
 }
@@ -63,7 +64,7 @@ fn equal(a: &Prim, b: &Prim) -> bool {
 }
 
 fn fingerprint(prim: &Prim, args: &[TermId], ty: &Type) -> u64 {
-    let mut state = DefaultHasher::new();
+    let mut state = FxHasher::default();
     std::mem::discriminant(prim).hash(&mut state);
     match prim {
         Prim::Const(value) => value.to_bits().hash(&mut state),

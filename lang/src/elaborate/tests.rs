@@ -114,7 +114,7 @@ fn every_variant(mut visit: impl FnMut(&str, Option<&str>, Option<Spec>, Vec<Fau
         assert_eq!(faults, [], "{name} does not load");
         let own = modules.lineage(modules.root).flat_map(|module| &modules.module(module).file.items);
         let variants =
-            own.filter_map(|item| if let ItemKind::Variant(variant) = &item.kind { Some(variant.name.text.clone()) } else { None });
+            own.filter_map(|item| if let ItemKind::Variant(variant) = item.kind() { Some(variant.name.text.clone()) } else { None });
         for variant in std::iter::once(None).chain(variants.map(Some)) {
             let overrides = Overrides { variants: variant.iter().cloned().collect(), ..Overrides::default() };
             let (spec, faults) = elaborate(&modules, &overrides);

@@ -68,7 +68,7 @@ impl<'m> Elaborator<'m> {
     /// The loss of an update: one number per sample, and where it is computed.
     pub fn loss_of(&mut self, by: &'m Path) -> Result<(TermId, Span), Abort> {
         let module = self.modules.of_source(by.span.source).unwrap_or(self.modules.root);
-        let item = self.modules.find_path(module, by).and_then(|ids| ids.first()).map(|id| &self.modules.item(*id).kind);
+        let item = self.modules.find_path(module, by).and_then(|ids| ids.first()).map(|id| self.modules.item(*id).kind());
         let place = if let Some(ItemKind::Loss(binding)) = item { binding.value.span } else { by.span };
         let scope = self.module_scope(module);
         let value = self.path(by, &scope)?;
@@ -173,7 +173,7 @@ impl<'m> Elaborator<'m> {
     pub fn library(&mut self, name: &'static str, values: Vec<Value<'m>>, span: Span, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         let prelude = self.modules.prelude;
         let found = self.modules.list[prelude.0].names.get(name).and_then(|ids| ids.first()).copied();
-        let Some(ItemKind::Fn(function)) = found.map(|id| &self.modules.item(id).kind) else { return Err(Abort::Faulted) };
+        let Some(ItemKind::Fn(function)) = found.map(|id| self.modules.item(id).kind()) else { return Err(Abort::Faulted) };
         let given = values.into_iter().map(|value| (None, Given::Passed(value, span))).collect();
         self.calls.push(span);
         let outcome = self.apply(function, prelude, Actuals { given, function: name }, span, scope);

@@ -1,8 +1,10 @@
 //! What an expression means while a spec is elaborated: compile-time values, and tensors as numbers of terms.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use super::builtin::Given;
 use super::number::Number;
@@ -213,6 +215,9 @@ pub enum Memo<'m> {
     Done(Outcome<'m>),
 }
 
+/// A definition, and of a family the member, as [`Value::key`] says it.
+pub type MemberKey<'m> = (&'m str, Option<String>);
+
 /// Names with meanings: a module, a call, a member of a family, a solve, a scene.
 pub struct Scope<'m> {
     /// Where names are looked up that this one has not.
@@ -224,7 +229,7 @@ pub struct Scope<'m> {
     /// The same axes with their sizes.
     pub folded: SizedAxes,
     /// Name path of draws.
-    pub path: String,
+    pub path: Rc<str>,
     /// Calls that stand in the definition that is evaluated: which name was called where. Calls of one name are told apart by it.
     pub sites: Rc<RefCell<Vec<(&'m str, Span)>>>,
     /// Places of the calls that lead here from the spec.
@@ -240,7 +245,7 @@ pub struct Scope<'m> {
     /// Names with definitions, evaluated when read.
     pub defs: Vec<Def<'m>>,
     /// Values of the definitions by name and index.
-    pub memo: RefCell<HashMap<(&'m str, Option<String>), Memo<'m>>>,
+    pub memo: RefCell<FxHashMap<MemberKey<'m>, Memo<'m>>>,
     /// A layer's name in a perturbation means the base's.
     pub base: Option<Rc<Scene<'m>>>,
 }
@@ -253,7 +258,7 @@ impl<'m> Scope<'m> {
             module,
             carried: Vec::new(),
             folded: Vec::new(),
-            path: String::new(),
+            path: Rc::default(),
             sites: Rc::default(),
             order: Rc::default(),
             instance: None,
@@ -268,13 +273,13 @@ impl<'m> Scope<'m> {
 
     /// A scope inside, with some names bound and others defined.
     pub fn inside(self: &Rc<Self>, path: &str, bound: Vec<(&'m str, Value<'m>)>, defs: Vec<Def<'m>>) -> Scope<'m> {
-        let dot = if self.path.is_empty() || path.is_empty() || path.starts_with('[') { "" } else { "." };
+        let dot = if self.path.is_empty() || path.starts_with('[') { "" } else { "." };
         Scope {
             parent: Some(self.clone()),
             module: self.module,
             carried: self.carried.clone(),
             folded: self.folded.clone(),
-            path: format!("{}{dot}{path}", self.path),
+            path: if path.is_empty() { self.path.clone() } else { [&self.path, dot, path].concat().into() },
             sites: if path.is_empty() { self.sites.clone() } else { Rc::default() },
             order: self.order.clone(),
             instance: self.instance.clone(),
@@ -294,7 +299,7 @@ impl<'m> Scope<'m> {
     }
 
     /// The name path of a call of this name at this place: the second one in a definition is numbered.
-    pub fn site(&self, name: &'m str, span: Span) -> String {
+    pub fn site(&self, name: &'m str, span: Span) -> Rc<str> {
         let mut sites = self.sites.borrow_mut();
         let known = sites.iter().filter(|(own, _)| *own == name).position(|(_, place)| *place == span);
         let number = known.unwrap_or_else(|| {
@@ -303,7 +308,7 @@ impl<'m> Scope<'m> {
         });
         let dot = if self.path.is_empty() { "" } else { "." };
         let count = if number == 0 { String::new() } else { format!("#{}", number + 1) };
-        format!("{}{dot}{name}{count}", self.path)
+        [&*self.path, dot, name, &count].concat().into()
     }
 
     /// The value bound here or outside, without evaluating definitions; none where a definition hides it.

@@ -9,7 +9,7 @@ use crate::syntax::Family;
 
 impl<'m> Elaborator<'m> {
     /// Evaluates the definitions with these names.
-    pub fn want(&mut self, names: &[String]) {
+    pub fn want(&mut self, names: &'m [String]) {
         for name in names {
             self.calls.clear();
             let mut values = Vec::new();
@@ -20,7 +20,7 @@ impl<'m> Elaborator<'m> {
         }
     }
 
-    fn wanted_values(&mut self, name: &str, values: &mut Vec<(String, TermId)>) -> Result<(), Abort> {
+    fn wanted_values(&mut self, name: &'m str, values: &mut Vec<(String, TermId)>) -> Result<(), Abort> {
         let modules = self.modules;
         let root = modules.root;
         let Some(resolved) = self.resolve(&self.module_scope(root), name) else {

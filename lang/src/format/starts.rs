@@ -17,7 +17,7 @@ pub fn starts(file: &File) -> BTreeSet<usize> {
 }
 
 fn inside(item: &Item, all: &mut BTreeSet<usize>) {
-    match &item.kind {
+    match item.kind() {
         ItemKind::Fn(function) => body(function.body.as_ref(), all),
         ItemKind::Net(net) => body(net.body.as_ref(), all),
         ItemKind::Scene(_, list) => statements(list, all),

@@ -4,9 +4,9 @@ use super::{Module, ModuleId, Modules, own};
 use crate::fault::Fault;
 use crate::library;
 use crate::nearest::suggestion;
-use crate::parse::parse;
+use crate::parse::{parse, parse_library};
 use crate::source::{LoadError, Loader, Sources, Span};
-use crate::syntax::{Extend, ItemKind, Path, Set, Text, Use, UseTarget};
+use crate::syntax::{Extend, Item, ItemKind, Path, Set, Text, Use, UseTarget};
 use std::collections::BTreeMap;
 
 /// Files that may use each other in a row.
@@ -21,8 +21,8 @@ pub fn load(name: &str, text: &str, loader: &dyn Loader) -> (Modules, Vec<Fault>
     let modules = Modules { sources, list, root: ModuleId(0), prelude: ModuleId(0), base: BTreeMap::new(), replaced: BTreeMap::new() };
     let mut join = Join { modules, loader, known: BTreeMap::new(), way: Vec::new(), faults: Vec::new() };
     let prelude = library::text(library::PRELUDE).unwrap_or("");
-    join.modules.prelude = join.module(format!("std::{}", library::PRELUDE), prelude);
-    join.modules.root = join.module(name.to_owned(), text);
+    join.modules.prelude = join.module(format!("std::{}", library::PRELUDE), prelude, true);
+    join.modules.root = join.module(name.to_owned(), text, false);
     (join.modules, join.faults)
 }
 
@@ -43,15 +43,16 @@ struct Join<'a> {
 
 impl Join<'_> {
     /// Parses a text and loads all that it needs.
-    fn module(&mut self, name: String, text: &str) -> ModuleId {
+    fn module(&mut self, name: String, text: &str, library: bool) -> ModuleId {
         let source = self.modules.sources.add(name.clone(), text);
-        let (file, faults) = parse(&self.modules.sources, source);
+        let sources = &self.modules.sources;
+        let (file, faults) = if library { (parse_library(sources, source), Vec::new()) } else { parse(sources, source) };
         let id = ModuleId(self.modules.list.len());
         let (names, doubled) = own::names(&self.modules.sources, id, &file);
         self.faults.extend(faults.into_iter().chain(doubled));
         self.known.insert(name.clone(), id);
-        let items: Vec<ItemKind> = file.items.iter().map(|item| item.kind.clone()).filter(joins).collect();
-        self.modules.list.push(Module { name, source, file, uses: BTreeMap::new(), names });
+        let items: Vec<ItemKind> = file.items.iter().filter_map(Item::plain).filter(|kind| joins(kind)).cloned().collect();
+        self.modules.list.push(Module { name, library, source, file, uses: BTreeMap::new(), names });
         if self.way.is_empty() {
             self.way.push(Step { module: id, asked: None });
             self.join(id, &items);
@@ -106,7 +107,7 @@ impl Join<'_> {
         let owner = self.modules.lineage(base).find(|module| self.modules.list[module.0].names.contains_key(name));
         match owner {
             Some(owner) if plain => {
-                self.modules.replaced.insert((owner, name.to_owned()), set.clone());
+                self.modules.replaced.entry(owner).or_default().insert(name.to_owned(), set.clone());
             }
             _ => {
                 let written = self.modules.sources.slice(set.target.span).to_owned();
@@ -147,7 +148,7 @@ impl Join<'_> {
         };
         let found = name.filter(|name| name.text != library::PRELUDE).and_then(|name| Some((name, library::text(&name.text)?)));
         if let Some((name, text)) = found {
-            return self.enter(format!("std::{}", name.text), text, path.span);
+            return self.enter(format!("std::{}", name.text), text, true, path.span);
         }
         let written = self.modules.sources.slice(path.span).to_owned();
         let last = path.segments.last().map_or("", |name| name.text.as_str());
@@ -169,7 +170,7 @@ impl Join<'_> {
         let asking = self.modules.list[from.0].name.clone();
         let (path, span) = (&file.text, file.span);
         let fault = match self.loader.load(&asking, path) {
-            Ok((name, text)) => return self.enter(name, &text, span),
+            Ok((name, text)) => return self.enter(name, &text, false, span),
             Err(LoadError::Missing(beside)) => {
                 let last = path.rsplit('/').next().unwrap_or(path);
                 let mut fault = Fault::error("missing-module", format!("there is no file `{path}`"), span, "not found");
@@ -188,7 +189,7 @@ impl Join<'_> {
     }
 
     /// A module that is known already, or is loaded now.
-    fn enter(&mut self, name: String, text: &str, asked: Span) -> Option<ModuleId> {
+    fn enter(&mut self, name: String, text: &str, library: bool, asked: Span) -> Option<ModuleId> {
         let known = self.known.get(&name).copied();
         if let Some(id) = known {
             if let Some(start) = self.way.iter().position(|step| step.module == id) {
@@ -204,7 +205,7 @@ impl Join<'_> {
         }
         // The number that `module` will give.
         self.way.push(Step { module: ModuleId(self.modules.list.len()), asked: Some(asked) });
-        let id = self.module(name, text);
+        let id = self.module(name, text, library);
         self.way.pop();
         Some(id)
     }

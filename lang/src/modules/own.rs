@@ -32,7 +32,7 @@ pub fn names(sources: &Sources, module: ModuleId, file: &File) -> (BTreeMap<Stri
             first.insert(own.name.clone(), own);
             continue;
         };
-        let kind = |item: usize| std::mem::discriminant(&file.items[item].kind);
+        let kind = |item: usize| std::mem::discriminant(file.items[item].kind());
         if own.broken || before.broken {
             continue;
         }
@@ -59,7 +59,10 @@ fn definitions(sources: &Sources, file: &File, number: usize) -> Vec<Own> {
     let one = |name: &Name, family: bool| Own { name: name.text.clone(), span: name.span, family, broken: false, item: number };
     let plain = |name: &Name| vec![one(name, false)];
     let binder = |binder: &Binder| vec![one(&binder.name, binder.family.is_some())];
-    match &file.items[number].kind {
+    if let Some(name) = file.items[number].announced() {
+        return plain(name);
+    }
+    match file.items[number].kind() {
         ItemKind::Use(_) | ItemKind::Extend(_) | ItemKind::Output(_) | ItemKind::Accept(_) => Vec::new(),
         ItemKind::Axis(names, _) => names.iter().map(|name| one(name, false)).collect(),
         ItemKind::Alias(name, _) | ItemKind::Names(name, _) | ItemKind::Scene(name, _) => plain(name),
@@ -98,7 +101,7 @@ fn outputs_twice(file: &File) -> Vec<Fault> {
     let mut first: BTreeMap<&str, Span> = BTreeMap::new();
     let mut faults = Vec::new();
     for item in &file.items {
-        if let ItemKind::Output(output) = &item.kind {
+        if let Some(ItemKind::Output(output)) = item.plain() {
             match first.get(output.name.text.as_str()) {
                 Some(before) => faults.push(twice(&output.name.text, output.name.span, *before)),
                 None => drop(first.insert(&output.name.text, output.name.span)),

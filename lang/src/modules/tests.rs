@@ -53,7 +53,7 @@ fn where_is(modules: &Modules, from: ModuleId, path: &str) -> Option<String> {
         let (file, faults) = crate::parse::parse(&sources, id);
         (sources, file, faults)
     };
-    let crate::syntax::ItemKind::Use(uses) = &tree.items[0].kind else { panic!("{path}") };
+    let crate::syntax::ItemKind::Use(uses) = tree.items[0].kind() else { panic!("{path}") };
     let crate::syntax::UseTarget::Module(path) = &uses[0].target else { panic!("{path}") };
     let items = modules.find_path(from, path)?;
     Some(format!("{} {}", modules.module(items[0].module).name, modules.sources.slice(modules.item(items[0]).span)))
@@ -94,7 +94,7 @@ fn a_file_extends_a_file_that_extends() {
         assert!(where_is(&modules, from, "mask::full").is_some());
     }
     assert_eq!(where_is(&modules, modules.root, "n").unwrap(), "a.seg param n = 1");
-    let set = &modules.replaced[&(first, "n".to_owned())];
+    let set = modules.replacement(first, "n").unwrap();
     assert_eq!(modules.of_source(set.value.span.source), Some(modules.root));
     assert_eq!(modules.find(first, "scaled"), None);
 }

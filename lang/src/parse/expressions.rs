@@ -4,40 +4,25 @@ use super::grammar::Rule;
 use super::tree::{Kids, Node, Tree, children};
 use crate::fault::Fault;
 use crate::source::Span;
-use crate::syntax::{
-    Argument, BinaryOp, Binder, Dim, Element, Entry, Expr, ExprKind, Family, Generator, Group, Name, Type, TypeKind, Unit,
-};
+use crate::syntax::{Argument, Binder, Dim, Element, Entry, Expr, ExprKind, Family, Generator, Group, Name, Type, TypeKind};
 
-fn make(kind: ExprKind, span: Span) -> Expr {
+/// An expression with its place.
+pub fn make(kind: ExprKind, span: Span) -> Expr {
     Expr { kind: Box::new(kind), span }
 }
 
 impl<'a> Tree<'a> {
     /// Any node of the expression rules.
     pub fn expr(&mut self, node: Node<'a>) -> Expr {
-        let node = innermost(node);
         let span = self.span(&node);
         match node.as_rule() {
-            Rule::choose => {
+            Rule::expr => {
                 let mut kids = Kids::of(self, node);
-                make(ExprKind::If(kids.expr(self), kids.expr(self), kids.expr(self)), span)
-            }
-            Rule::pipe => self.chain(node, |_| None),
-            Rule::either => self.chain(node, |_| Some(BinaryOp::Or)),
-            Rule::both => self.chain(node, |_| Some(BinaryOp::And)),
-            Rule::compare | Rule::sum | Rule::product => self.chain(node, operator),
-            Rule::power => self.chain(node, |_| Some(BinaryOp::Power)),
-            Rule::denied => self.prefixed(node, Rule::not, ExprKind::Not),
-            Rule::sign => self.prefixed(node, Rule::minus, ExprKind::Negate),
-            Rule::range => {
-                let mut kids = Kids::of(self, node);
-                let low = self.next(&mut kids, span);
-                match kids.any() {
-                    Some(high) => make(ExprKind::Range(low, self.expr(high)), span),
-                    None => low,
+                match kids.take(Rule::choose) {
+                    Some(choose) => self.choose(choose),
+                    None => self.pipe(&mut kids),
                 }
             }
-            Rule::counted => self.counted(node),
             Rule::postfix => self.postfix(node),
             Rule::number => make(ExprKind::Number(node.as_str().to_owned()), span),
             Rule::string => make(ExprKind::Text(self.string(&node).text), span),
@@ -53,7 +38,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The next child as a `postfix`: what a perturbation starts from, or a path of a `names` map.
+    /// The next child as a `postfix`: an operand, what a perturbation starts from, or a path of a `names` map.
     pub fn next_postfix(&mut self, kids: &mut Kids<'a>) -> Expr {
         let empty = self.span_of(0, 0);
         kids.take(Rule::postfix).map_or(make(ExprKind::Broken, empty), |node| self.expr(node))
@@ -63,45 +48,10 @@ impl<'a> Tree<'a> {
         kids.any().map_or(make(ExprKind::Broken, span), |node| self.expr(node))
     }
 
-    /// `a op b op c`, leaning left. Without an operator it is a pipe.
-    fn chain(&mut self, node: Node<'a>, op: fn(Option<&str>) -> Option<BinaryOp>) -> Expr {
+    fn choose(&mut self, node: Node<'a>) -> Expr {
         let span = self.span(&node);
         let mut kids = Kids::of(self, node);
-        let mut left = self.next(&mut kids, span);
-        while let Some(node) = kids.any() {
-            let (sign, node) = match node.as_rule() {
-                Rule::add | Rule::times | Rule::comparator => (Some(node.as_str()), kids.any()),
-                _ => (None, Some(node)),
-            };
-            let Some(node) = node else { break };
-            let right = self.expr(node);
-            let both = left.span.to(right.span);
-            left = match op(sign) {
-                Some(op) => make(ExprKind::Binary(op, left, right), both),
-                None => make(ExprKind::Pipe(left, right), both),
-            };
-        }
-        left
-    }
-
-    fn prefixed(&mut self, node: Node<'a>, mark: Rule, wrap: fn(Expr) -> ExprKind) -> Expr {
-        let span = self.span(&node);
-        let mut kids = Kids::of(self, node);
-        let marked = kids.take(mark).is_some();
-        let inner = self.next(&mut kids, span);
-        if marked { make(wrap(inner), span) } else { inner }
-    }
-
-    fn counted(&mut self, node: Node<'a>) -> Expr {
-        let span = self.span(&node);
-        let mut kids = Kids::of(self, node);
-        let value = self.next_postfix(&mut kids);
-        match kids.take(Rule::unit).map(|unit| unit.as_str()) {
-            Some("steps") => make(ExprKind::Duration(value, Unit::Steps), span),
-            Some("samples") => make(ExprKind::Duration(value, Unit::Samples), span),
-            Some(_) => make(ExprKind::Duration(value, Unit::Epochs), span),
-            None => value,
-        }
+        make(ExprKind::If(kids.expr(self), kids.expr(self), kids.expr(self)), span)
     }
 
     fn postfix(&mut self, node: Node<'a>) -> Expr {
@@ -276,32 +226,4 @@ impl<'a> Tree<'a> {
         });
         Binder { name, family }
     }
-}
-
-/// Goes down through the levels of precedence that only pass on their one child.
-fn innermost(mut node: Node<'_>) -> Node<'_> {
-    while (Rule::expr..=Rule::counted).contains(&node.as_rule()) {
-        let mut inner = node.clone().into_inner();
-        match (inner.next(), inner.next()) {
-            (Some(only), None) => node = only,
-            _ => break,
-        }
-    }
-    node
-}
-
-/// The operator of a comparison, sum or product.
-fn operator(sign: Option<&str>) -> Option<BinaryOp> {
-    Some(match sign? {
-        "+" => BinaryOp::Add,
-        "-" => BinaryOp::Subtract,
-        "*" => BinaryOp::Multiply,
-        "/" => BinaryOp::Divide,
-        "==" => BinaryOp::Equal,
-        "!=" => BinaryOp::NotEqual,
-        "<" => BinaryOp::Less,
-        "<=" => BinaryOp::LessEqual,
-        ">" => BinaryOp::Greater,
-        _ => BinaryOp::GreaterEqual,
-    })
 }

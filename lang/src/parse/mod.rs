@@ -1,12 +1,15 @@
 //! Text to syntax tree. A fault in one item or statement leaves the others whole.
 //!
 //! `lex` gives tokens, `pieces` cuts them into items and matches brackets, the pest grammar in `seg.pest` parses each item,
-//! `items`, `turns` and `expressions` build the tree, `fault` says in words what was expected.
+//! `items`, `turns`, `expressions` and `operators` build the tree, `fault` says in words what was expected. Of the library only what
+//! is read is parsed (`later`).
 
 mod expressions;
 mod fault;
 mod items;
+mod later;
 pub mod lex;
+mod operators;
 mod pieces;
 mod shares;
 mod statements;
@@ -42,7 +45,7 @@ mod grammar {
 /// Codes: `syntax`, `unknown-keyword`, `unclosed`, `unopened`, `too-deep`, `too-large`, `misplaced`.
 pub fn parse(sources: &Sources, id: SourceId) -> (File, Vec<Fault>) {
     let text = &*sources.get(id).text;
-    let mut file = File { source: id, head: Vec::new(), edition: None, items: Vec::new() };
+    let mut file = empty(id);
     if text.len() > LARGEST {
         let message = format!("a text of {} bytes is no spec: at most {LARGEST} are read", text.len());
         let fault = Fault::error("too-large", message, Span { source: id, start: 0, end: 0 }, "this file");
@@ -60,6 +63,23 @@ pub fn parse(sources: &Sources, id: SourceId) -> (File, Vec<Fault>) {
     }
     faults.sort_by_key(|fault| fault.labels.first().map(|label| label.0.start));
     (file, faults)
+}
+
+/// The syntax tree of a text of the library, which has no faults. Its functions and nets are parsed when something reads them.
+pub fn parse_library(sources: &Sources, id: SourceId) -> File {
+    let text = &sources.get(id).text;
+    let mut file = empty(id);
+    let tokens = lex::tokens(text);
+    let body = opening(text, id, &tokens, &mut file);
+    let mut tree = Tree::new(text, id, &tokens);
+    for piece in pieces::cut(text, id, &tokens[body..]).0 {
+        file.items.push(later::announced(text, id, &tokens, piece).unwrap_or_else(|| tree.piece(piece)));
+    }
+    file
+}
+
+fn empty(source: SourceId) -> File {
+    File { source, head: Vec::new(), edition: None, items: Vec::new() }
 }
 
 /// Reads the `//!` lines and the edition; gives the number of the first token behind them.

@@ -4,7 +4,7 @@ use super::grammar::{Grammar, Rule};
 use super::{parse, words};
 use crate::fault::Fault;
 use crate::source::Sources;
-use crate::syntax::{File, ItemKind};
+use crate::syntax::{self, File, ItemKind};
 use pest::Parser;
 
 fn parsed(text: &str) -> (Sources, File, Vec<Fault>) {
@@ -52,7 +52,7 @@ fn all_shipped_files_parse() {
         let found = report(&text);
         assert!(found.is_empty(), "{name}\n{found}");
         let (_, file, _) = parsed(&text);
-        assert!(!file.items.iter().any(|item| matches!(item.kind, ItemKind::Broken)));
+        assert!(!file.items.iter().any(|item| matches!(item.kind(), ItemKind::Broken)));
     }
 }
 
@@ -129,7 +129,7 @@ fn forms_have_these_trees() {
         let (_, file, faults) = parsed(text);
         assert!(faults.is_empty(), "{text}\n{}", report(text));
         assert_eq!(file.items.len(), 1);
-        all += &format!("{text}\n{}\n\n", brief(&format!("{:?}", file.items[0].kind)));
+        all += &format!("{text}\n{}\n\n", brief(&format!("{:?}", file.items[0].kind())));
     }
     insta::assert_snapshot!(all);
 }
@@ -155,7 +155,7 @@ fn words_of_today_stay_names() {
 
 #[test]
 fn minus_and_units_bind_as_recorded() {
-    let tree = |text: &str| brief(&format!("{:?}", parsed(text).1.items[0].kind));
+    let tree = |text: &str| brief(&format!("{:?}", parsed(text).1.items[0].kind()));
     assert_ne!(tree("let x = a / b steps"), tree("let x = (a / b) steps"));
     assert_eq!(parsed("let x = a\n    - b").1.items.len(), 1);
     assert!(report("fn f(x: image)\n    -> image = x").is_empty());
@@ -225,6 +225,31 @@ fn a_long_text_is_parsed_as_its_parts_are() {
     assert!(faults.is_empty() && file.items.len() == 400);
     for (k, item) in file.items.iter().enumerate() {
         assert_eq!(sources.slice(item.span), line(k).trim_end());
-        assert!(matches!(&item.kind, ItemKind::Let(own) if own.binder.name.text == format!("a{k}")));
+        assert!(matches!(item.kind(), ItemKind::Let(own) if own.binder.name.text == format!("a{k}")));
     }
+}
+
+#[test]
+fn what_is_parsed_later_is_the_same() {
+    let mut later = 0;
+    for (name, text) in crate::library::MODULES {
+        let mut sources = Sources::default();
+        let id = sources.add(*name, *text);
+        let (whole, faults) = parse(&sources, id);
+        assert!(faults.is_empty(), "{name}");
+        let announced = super::parse_library(&sources, id);
+        assert_eq!(whole.items.len(), announced.items.len(), "{name}");
+        for (one, other) in whole.items.iter().zip(&announced.items) {
+            assert_eq!((one.span, &one.docs), (other.span, &other.docs), "{name}");
+            assert_eq!(format!("{:?}", one.kind()), format!("{:?}", other.kind()), "{name}");
+            if let Some(announced) = other.announced() {
+                let (ItemKind::Fn(syntax::Fn { name, .. }) | ItemKind::Net(syntax::Net { name, .. })) = one.kind() else {
+                    panic!("{announced:?}")
+                };
+                assert_eq!(name, announced);
+                later += 1;
+            }
+        }
+    }
+    assert!(later > 200, "{later}");
 }

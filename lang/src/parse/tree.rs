@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::source::{SourceId, Span};
 use crate::syntax::{Binder, Expr, ExprKind, Item, ItemKind, Name, Path, Text, Type};
 use pest::Parser;
-use pest::iterators::Pair;
+use pest::iterators::{Pair, Pairs};
 
 /// A rule's match.
 pub type Node<'a> = Pair<'a, Rule>;
@@ -37,7 +37,7 @@ impl<'a> Tree<'a> {
 
     /// The item of a piece that is not parsed.
     pub fn lost_piece(&self, piece: Piece) -> Item {
-        Item { docs: Vec::new(), span: self.span_of(piece.start, piece.end), kind: ItemKind::Broken }
+        Item::new(Vec::new(), self.span_of(piece.start, piece.end), ItemKind::Broken)
     }
 
     /// The item of a piece.
@@ -55,7 +55,7 @@ impl<'a> Tree<'a> {
             Err(_) => {
                 self.explain(Rule::only_item, piece.start, piece.end);
                 let start = self.tokens.iter().find(|t| t.start >= piece.start && !t.is_comment()).map_or(piece.start, |t| t.start);
-                Item { docs: Vec::new(), span: self.span_of(start.min(piece.end), piece.end), kind: ItemKind::Broken }
+                Item::new(Vec::new(), self.span_of(start.min(piece.end), piece.end), ItemKind::Broken)
             }
         }
     }
@@ -67,10 +67,10 @@ impl<'a> Tree<'a> {
             docs.push(comment_text(doc.as_str()));
         }
         let Some(node) = inner.next() else {
-            return Item { docs, span: self.span_of(self.base, self.base), kind: ItemKind::Broken };
+            return Item::new(docs, self.span_of(self.base, self.base), ItemKind::Broken);
         };
         let span = self.span(&node);
-        Item { docs, span, kind: self.item_kind(node) }
+        Item::new(docs, span, self.item_kind(node))
     }
 
     /// Adds the fault of a text that does not fit `rule`; gives its place.
@@ -137,13 +137,16 @@ impl<'a> Tree<'a> {
 }
 
 /// The children of a node without its keywords.
-pub fn children(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+pub fn children(node: Node<'_>) -> Children<'_> {
     node.into_inner().filter(|n| n.as_rule() < Rule::k_accept && n.as_rule() != Rule::EOI)
 }
 
+/// What [`children`] gives.
+pub type Children<'a> = std::iter::Filter<Pairs<'a, Rule>, fn(&Node<'a>) -> bool>;
+
 /// The children of a node in order. The grammar guarantees what is asked for; where it does not, the answer is empty or `Broken`.
 pub struct Kids<'a> {
-    inner: std::iter::Peekable<Box<dyn Iterator<Item = Node<'a>> + 'a>>,
+    inner: std::iter::Peekable<Children<'a>>,
     span: Span,
 }
 
@@ -151,8 +154,7 @@ impl<'a> Kids<'a> {
     /// The children of `node`.
     pub fn of(tree: &Tree<'a>, node: Node<'a>) -> Self {
         let span = tree.span(&node);
-        let inner: Box<dyn Iterator<Item = Node<'a>> + 'a> = Box::new(children(node));
-        Kids { inner: inner.peekable(), span }
+        Kids { inner: children(node).peekable(), span }
     }
 
     /// The next child if it is a `rule`.

@@ -364,7 +364,7 @@ fn no_net_of_the_library_is_forgotten() {
     assert_eq!(faults, []);
     for module in &modules.list {
         for item in &module.file.items {
-            let ItemKind::Net(net) = &item.kind else { continue };
+            let ItemKind::Net(net) = item.kind() else { continue };
             let name = &net.name.text;
             let path =
                 if module.name == "std::prelude" { name.clone() } else { format!("{}::{name}", module.name.trim_start_matches("std::")) };
