@@ -238,7 +238,7 @@ impl<'m> Elaborator<'m> {
     fn scene_value(&mut self, name: &str, module: ModuleId) -> Option<Value<'m>> {
         let ids = self.modules.list[module.0].names.get(name).cloned()?;
         let span = self.modules.item(*ids.first()?).span;
-        self.items(&ids, span).ok()
+        self.items(name, &ids, span).ok()
     }
 
     /// A critic that never sees what is perturbed.

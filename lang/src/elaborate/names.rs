@@ -16,8 +16,8 @@ pub enum Resolved<'m> {
     Value(Value<'m>),
     /// It has definitions.
     Found(Found<'m>),
-    /// It is an item.
-    Items(&'m [ItemId]),
+    /// It is an item of this name, or several.
+    Items(&'m str, &'m [ItemId]),
     /// It is a layer or field of the scene that is perturbed.
     Layer(Rc<Scene<'m>>, &'m str),
     /// Another definition stands in its place: `extend .. with name = value`.
@@ -40,9 +40,9 @@ impl<'m> Elaborator<'m> {
     pub fn path(&mut self, path: &'m Path, scope: &Rc<Scope<'m>>) -> Outcome<'m> {
         let modules = self.modules;
         let [name] = path.segments.as_slice() else {
-            return match modules.find_path(scope.module, path) {
-                Some(items) => self.items(items, path.span),
-                None => Err(self.unknown_path(path)),
+            return match (path.segments.last(), modules.find_path(scope.module, path)) {
+                (Some(name), Some(items)) => self.items(&name.text, items, path.span),
+                _ => Err(self.unknown_path(path)),
             };
         };
         match self.resolve(scope, &name.text) {
@@ -77,7 +77,7 @@ impl<'m> Elaborator<'m> {
         self.meant.insert(key, known);
         let value = match (known, name) {
             (Meant::Replaced(value, by), _) => return Some(Resolved::Replaced(value, by)),
-            (Meant::Items(items), _) => return Some(Resolved::Items(items)),
+            (Meant::Items(items), _) => return Some(Resolved::Items(name, items)),
             (_, "true") => Value::Bool(true),
             (_, "false") => Value::Bool(false),
             (_, "training") => Value::Bool(self.trains_in(scope)),
@@ -107,7 +107,7 @@ impl<'m> Elaborator<'m> {
         match resolved {
             Resolved::Value(value) => Ok(value),
             Resolved::Found(found) => self.found(found, span),
-            Resolved::Items(items) => self.items(items, span),
+            Resolved::Items(name, items) => self.items(name, items, span),
             Resolved::Layer(scene, name) => self.scene_field(&scene, name, span),
             Resolved::Replaced(value, by) => {
                 let scope = self.module_scope(by);
@@ -122,7 +122,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// The value of items with one name.
-    pub fn items(&mut self, items: &[ItemId], span: Span) -> Outcome<'m> {
+    pub fn items(&mut self, name: &str, items: &[ItemId], span: Span) -> Outcome<'m> {
         let modules = self.modules;
         let Some(first) = items.first() else { return Err(Abort::Faulted) };
         match modules.item(*first).kind() {
@@ -134,8 +134,7 @@ impl<'m> Elaborator<'m> {
             ItemKind::Names(..) => Err(self.pend("official weights", span)),
             ItemKind::Broken => Err(Abort::Faulted),
             _ => {
-                let found = self.found_items(items);
-                match found {
+                match self.found_items(name, items) {
                     Some(found) => self.found(found, span),
                     None => Err(self.not_a_value(modules.item(*first).span, span)),
                 }
@@ -144,7 +143,7 @@ impl<'m> Elaborator<'m> {
     }
 
     /// The definitions that items with one name are.
-    pub fn found_items(&mut self, items: &[ItemId]) -> Option<Found<'m>> {
+    pub fn found_items(&mut self, name: &str, items: &[ItemId]) -> Option<Found<'m>> {
         let modules = self.modules;
         let mut cases = Vec::new();
         for id in items {
@@ -159,12 +158,10 @@ impl<'m> Elaborator<'m> {
                 _ => {}
             }
         }
-        let first = items.first()?;
-        let file = &modules.list[first.module.0];
-        let own = |name: &&str| file.names.get(*name).is_some_and(|ids| ids.contains(first));
-        let name = cases.iter().filter_map(Def::name).map(|name| name.text.as_str()).filter(own).min()?;
+        // One `draw` names several things.
         cases.retain(|case| case.name().is_some_and(|own| own.text == name));
-        (!cases.is_empty()).then(|| Found { name, cases, scope: self.module_scope(first.module) })
+        let name = cases.first().and_then(Def::name)?.text.as_str();
+        Some(Found { name, cases, scope: self.module_scope(items.first()?.module) })
     }
 
     /// The value of definitions; a family whose member is still to be named is a value, too.

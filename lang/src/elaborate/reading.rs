@@ -178,7 +178,7 @@ impl<'m> Elaborator<'m> {
                     return;
                 }
                 Some(Resolved::Replaced(value, by)) => return self.read_once(&At::new(value, &self.module_scope(by)), found),
-                Some(Resolved::Items(items)) => items,
+                Some(Resolved::Items(_, items)) => items,
                 _ => return,
             },
             _ => self.modules.find_path(at.scope.module, path).unwrap_or_default(),
@@ -323,7 +323,7 @@ impl<'m> Elaborator<'m> {
         match path.segments.as_slice() {
             [name] if at.local(&name.text).is_some() => None,
             [name] => match self.resolve(&at.scope, &name.text) {
-                Some(Resolved::Items(items)) => Some(items),
+                Some(Resolved::Items(_, items)) => Some(items),
                 _ => None,
             },
             _ => self.modules.find_path(at.scope.module, path),
@@ -338,19 +338,19 @@ impl<'m> Elaborator<'m> {
         }
         let items = self.items_at(&at)?;
         let first = *items.first()?;
-        let index = match self.modules.item(first).kind() {
-            ItemKind::Scene(..) => None,
+        let (name, index) = match self.modules.item(first).kind() {
+            ItemKind::Scene(name, _) => (name, None),
             ItemKind::Perturb(perturb) => match &perturb.binder.family {
                 Some(Family::Over(_, over)) => {
                     let scope = self.module_scope(first.module);
-                    Some(self.list(over, &scope).ok()?.first()?.clone())
+                    (&perturb.binder.name, Some(self.list(over, &scope).ok()?.first()?.clone()))
                 }
                 Some(Family::At(_)) => return None,
-                None => None,
+                None => (&perturb.binder.name, None),
             },
             _ => return None,
         };
-        let found = self.found_items(items)?;
+        let found = self.found_items(&name.text, items)?;
         match self.member(&found, index.as_ref(), at.expr.span) {
             Ok(Value::Scene(scene)) => Some(scene),
             _ => None,
@@ -389,7 +389,7 @@ impl<'m> Elaborator<'m> {
                         _ => None,
                     },
                     Resolved::Replaced(value, by) => Some(At::new(value, &self.module_scope(by))),
-                    Resolved::Items([item]) => match self.modules.item(*item).kind() {
+                    Resolved::Items(_, [item]) => match self.modules.item(*item).kind() {
                         ItemKind::Let(binding) if binding.binder.family.is_none() => {
                             Some(At::new(&binding.value, &self.module_scope(item.module)))
                         }
@@ -483,7 +483,7 @@ impl<'m> Elaborator<'m> {
                 }
                 match self.resolve(&at.scope, &name.text) {
                     Some(Resolved::Value(Value::Number(_) | Value::Bool(_) | Value::None | Value::Choice(..) | Value::Text(_))) => true,
-                    Some(Resolved::Items([item])) => match self.modules.item(*item).kind() {
+                    Some(Resolved::Items(_, [item])) => match self.modules.item(*item).kind() {
                         ItemKind::Param(_) => true,
                         ItemKind::Let(binding) if binding.binder.family.is_none() => {
                             let value = At::new(&binding.value, &self.module_scope(item.module));

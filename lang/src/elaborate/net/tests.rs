@@ -190,6 +190,15 @@ fn draws_are_known_by_the_calls_that_lead_to_them() {
 }
 
 #[test]
+fn the_names_of_one_draw_are_drawn_apart() {
+    let spec = trained(&pictures("draw b, a ~ uniform(0, 1)\nlet y = x * (b - a)"), &["y"]);
+    let terms = (0..spec.terms.len()).map(|place| spec.terms.get(TermId(place as u32)));
+    let drawn: Vec<&str> =
+        terms.filter_map(|term| if let Prim::Draw { path, .. } = &term.prim { Some(path.as_str()) } else { None }).collect();
+    assert_eq!(drawn, ["b", "a"]);
+}
+
+#[test]
 fn first_values_are_draws_that_functions_can_pass_on() {
     let text = "use std::nn\nparam small = true\nmodel a = nn::dense(4, init: if small then nn::he(3, slope: 0.2) else normal)\n\
                 model b = nn::dense(2, bias: false, init: orthogonal(gain: 0.8))\nmodel n = nn::instance_norm(gains: uniform(0, 1))\n\
