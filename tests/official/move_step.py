@@ -4,7 +4,7 @@ libraries with the files that `networks.py` wrote.
 python move_step.py FOLDER spot|object [single]
 
 reads `FOLDER/move-LOSS.given.safetensors` and writes `FOLDER/move-LOSS.results.safetensors`. With `single` it writes nothing and says how
-far the same in single precision is from what was written, in parts of the largest number of each tensor. Six GB of memory.
+far the same in single precision is from what was written. Six GB of memory.
 """
 
 import pathlib
@@ -46,14 +46,15 @@ class Official:
 
 
 def apart(found, written, given):
-    """The largest difference of each tensor, of weights that of their change."""
+    """How far each tensor is from what was written, of weights the change: in parts of the largest number, of the root mean square."""
     rows = []
     for name, value in written.items():
         before = given.tensors[name].double() if name.startswith("weight.") else 0
-        scale = (value - before).abs().max().item()
-        rows.append(((found[name].double() - value).abs().max().item() / max(scale, 1e-30), scale, name))
-    for off, scale, name in sorted(rows, reverse=True)[:40]:
-        print(f"{off:.1e} of {scale:.1e} {name}")
+        off, size = found[name].double() - value, value - before
+        rms = (off.square().mean() / size.square().mean()).sqrt().item()
+        rows.append((rms, (off.abs().max() / size.abs().max()).item(), size.abs().max().item(), name))
+    for rms, most, size, name in sorted(rows, reverse=True):
+        print(f"{rms:.1e} {most:.1e} of {size:.1e} {name}")
 
 
 def main():
