@@ -38,7 +38,8 @@ const MOVE_SMALL: &[(&str, &str)] = &[
         "net eye_small()(x: image) -> { taps: list } {
             part stem = efficientnet::conv_same(4, stride: 2)
             part norm = nn::batch_norm(eps: 1e-3)
-            part block[i in 0..5] = efficientnet::stage(2 + i, times: 1 + min(i, 1), kernel: 3 + 2 * mod(i, 2), stride: min(1 + i, 2), plain: i == 0)
+            part block[i in 0..5] =
+                efficientnet::stage(2 + i, times: 1 + min(i, 1), kernel: 3 + 2 * mod(i, 2), stride: min(1 + i, 2), plain: i == 0)
             let h[0] = efficientnet::relu6(norm(stem(x)))
             let h[i in 1..6] = block[i - 1](h[i - 1])
             return { taps: [h[2], h[3], h[4], h[5]] }

@@ -207,7 +207,7 @@ fn header(file: &mut File) -> Io<Result<Vec<u8>, String>> {
 }
 
 impl Position {
-    /// The state, whose tensors begin at a byte of a file. Errors: of the disk; inside, tensors that are missing, too many or of other sizes.
+    /// The state, whose tensors begin at a byte of a file. Errors: of the disk; inside, tensors missing, too many or of other sizes.
     fn state(self, metadata: &Metadata, file: &mut File, start: usize) -> Io<Result<State, String>> {
         let mut state = State::default();
         (state.place, state.elapsed, state.best) = (self.place, self.elapsed, self.best);
