@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use support::segc;
+use twin::{Case, Processor, Size};
 
 mod support;
+mod twin;
 
 /// Differences in parts of the root of the mean square of an output.
 const TOLERANCE: f64 = 1e-4;
@@ -73,4 +75,26 @@ fn taps_of_efficientnet() {
         let found = found(&folder, "lite0.seg", "lite0.safetensors", &[&format!("tap={tap}")]);
         compare(&found, &expected(&folder, "lite0"), &format!("_{tap}"));
     }
+}
+
+/// One update of MOVE's paper variant at 224 pixels, two images, against `tests/official/move_step.py`. Masks are to be larger than they
+/// are, so that the loss of small ones has a slope. Derivatives of networks with kinks are no more exact in f32 than `tolerance`.
+fn move_update(loss: &'static str, name: &'static str, tolerance: f64) {
+    let Some(folder) = folder() else { return };
+    let file = |name: &str| folder.join(name).display().to_string();
+    let files = [("dino_file", file("dino.pth")), ("mae_file", file("mae.pth")), ("eye_file", file("lite0.safetensors"))];
+    let sets = files.into_iter().chain([("batch_n", "2".into()), ("least", "0.9".into())]).collect();
+    let told = &[("least", 0.9), ("ramp", 0.4)];
+    let case = Case { name, spec: "move", sets, instead: &[], phase: 1, loss, batch: 2, elapsed: 1000.0, told, size: Size::ByFan };
+    twin::check(&case, &folder, &Processor { threads: 2, tolerance });
+}
+
+#[test]
+fn update_of_moves_critic() {
+    move_update("spot", "move-spot", 2e-2);
+}
+
+#[test]
+fn update_of_moves_head() {
+    move_update("object", "move-object", 1e-3);
 }

@@ -28,23 +28,25 @@ class Given:
         return self.weights[path]
 
 
-def adam(given, results, loss, models, rate, betas, decay=lambda path: 0.0):
-    """One step of Kingma & Ba 2015 on every weight of the models that the loss reaches; `rate` and `decay` are functions of the path."""
+def adam(given, results, loss, models, rate, betas, decay=lambda path: 0.0, shrink=None):
+    """One step of Kingma & Ba 2015 on every weight of the models that the loss reaches; `rate` and `decay` (added to the gradient) are
+    functions of the path. `shrink`: that of Loshchilov & Hutter 2019, with this decay beside the gradient."""
     paths = [path for path in given.weights if path.split(".")[0] in models]
     slopes = torch.autograd.grad(loss, [given.weights[path] for path in paths], allow_unused=True)
     for path, slope in zip(paths, slopes):
         if slope is None:
             continue
         weight = given.weights[path].detach()
+        state = path if shrink is None else path + ".inner"
         full = slope + decay(path) * weight
-        first, second = (given["buffer." + path + end] for end in (".m", ".v"))
-        step = given["buffer." + path + ".t"] + 1
+        first, second = (given["buffer." + state + end] for end in (".m", ".v"))
+        step = given["buffer." + state + ".t"] + 1
         first = betas[0] * first + (1 - betas[0]) * full
         second = betas[1] * second + (1 - betas[1]) * full**2
         size = first / (1 - betas[0] ** step) / ((second / (1 - betas[1] ** step)).sqrt() + 1e-8)
-        results["weight." + path] = weight - rate(path) * size
-        results["next." + path + ".m"] = first
-        results["next." + path + ".v"] = second
+        results["weight." + path] = weight * (1 - rate(path) * (shrink or 0.0)) - rate(path) * size
+        results["next." + state + ".m"] = first
+        results["next." + state + ".v"] = second
 
 
 def save(results, path):

@@ -289,10 +289,10 @@ impl<'m> Elaborator<'m> {
                 }
                 _ => return Err(self.expected(&format!("a list of {}", generator.names.len()), value, generator.over.span)),
             };
-            // What is drawn for one item is not drawn for another.
+            // What is drawn for one item is not drawn for another, nor for one of another list in the same definition.
             let path = format!("[{}]", value.key().unwrap_or_else(|| place.to_string()));
-            let inner = Rc::new(scope.inside(&path, bound, Vec::new()));
-            self.generate(item, rest, &inner, values)?;
+            let inner = Scope { sites: scope.sites.clone(), ..scope.inside(&path, bound, Vec::new()) };
+            self.generate(item, rest, &Rc::new(inner), values)?;
         }
         Ok(())
     }

@@ -55,9 +55,9 @@ impl Checkpoints {
         folder::make(&self.folder)?;
         let step = state.place.total;
         let path = self.numbered_path(step);
-        let bytes = format::encode(state, &self.identity, &self.given, passing).map_err(RunError::Environment)?;
-        folder::write(&path, &bytes, Care::Durable)?;
-        self.link(&path, &bytes)?;
+        let fill = |part: &Path| format::write(state, &self.identity, &self.given, passing, part);
+        folder::write_by(&path, Care::Durable, fill).map_err(|cause| failed("write", &path, &cause))?;
+        self.link(&path)?;
         let before = std::mem::replace(&mut self.passing, passing.then_some(step));
         if let Some(before) = before.filter(|before| *before != step) {
             folder::remove(&self.numbered_path(before))?;
@@ -72,11 +72,12 @@ impl Checkpoints {
     }
 
     /// Gives the newest checkpoint its second name. Where the disk cannot share a file it is written twice.
-    fn link(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    fn link(&self, path: &Path) -> Result<(), RunError> {
         let (last, part) = (self.folder.join(LAST), self.folder.join(format!(".{LAST}.part")));
         folder::remove(&part)?;
         if fs::hard_link(path, &part).is_err() {
-            return folder::write(&last, bytes, Care::Durable);
+            let copied = folder::write_by(&last, Care::Durable, |part| fs::copy(path, part).map(drop));
+            return copied.map_err(|cause| failed("write", &last, &cause));
         }
         fs::rename(&part, &last).map_err(|cause| failed("write", &last, &cause))?;
         folder::settle(&self.folder).map_err(|cause| failed("write", &last, &cause))
@@ -91,8 +92,7 @@ impl Checkpoints {
         let last = self.folder.join(LAST);
         let path = if last.exists() { Some(last) } else { numbered(&self.folder)?.pop().map(|(_, path)| path) };
         let Some(path) = path else { return Ok(None) };
-        let bytes = fs::read(&path).map_err(|cause| failed("read", &path, &cause))?;
-        match format::decode(&bytes) {
+        match format::read(&path).map_err(|cause| failed("read", &path, &cause))? {
             Ok(read) => self.own(read, &path).map(Some),
             Err(why) => Err(RunError::Checkpoint(format!("{} is damaged: {why}. {}", path.display(), self.way_out(&path)?))),
         }
@@ -113,7 +113,7 @@ impl Checkpoints {
     fn way_out(&self, damaged: &Path) -> Result<String, RunError> {
         let mut others = numbered(&self.folder)?;
         others.retain(|(_, path)| path != damaged);
-        let whole = |path: &Path| fs::read(path).is_ok_and(|bytes| format::decode(&bytes).is_ok());
+        let whole = |path: &Path| format::read(path).is_ok_and(|read| read.is_ok());
         Ok(match others.iter().rev().find(|(_, path)| whole(path)) {
             Some((step, path)) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -1,6 +1,5 @@
 //! The checkpoint of a run that is used and not continued.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{ENDING, FOLDER, LAST, format, numbered};
@@ -70,8 +69,7 @@ fn newest(run: &Path, identity: &str) -> Result<Option<Kept>, RunError> {
 
 /// The state in a file; the inner error says how the file is damaged.
 fn read(path: &Path, identity: &str) -> Result<Result<State, String>, RunError> {
-    let bytes = fs::read(path).map_err(|cause| failed("read", path, &cause))?;
-    match format::decode(&bytes) {
+    match format::read(path).map_err(|cause| failed("read", path, &cause))? {
         Ok(read) if read.about["identity"] == identity => Ok(Ok(read.state)),
         Ok(_) => Err(RunError::Checkpoint(format!("{} belongs to another run: its spec, params or seed are others", path.display()))),
         Err(why) => Ok(Err(why)),

@@ -90,6 +90,15 @@ pub(crate) fn first_values<'a>(spec: &'a Spec, wanted: &[Wanted<'a>]) -> Result<
     Ok(values)
 }
 
+/// The values of all weights and states that models take from files, by path, each in the order of the axes of its type.
+///
+/// # Errors
+/// As for [`examine`]; values that are not finite.
+pub fn of_files(spec: &Spec) -> Result<BTreeMap<String, Vec<f32>>, RunError> {
+    let wanted: Vec<Wanted> = train::stored_paths(spec).into_iter().filter_map(|path| Wanted::of(spec, path)).collect();
+    Ok(first_values(spec, &wanted)?.into_iter().map(|(path, tensor)| (path.to_string(), tensor.values)).collect())
+}
+
 /// Tensors of a file that a model uses.
 #[derive(Default)]
 struct Used {

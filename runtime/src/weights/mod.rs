@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::outcome::RunError;
 use crate::record::identity::hex;
 
-pub use assign::{Examined, examine};
+pub use assign::{Examined, examine, of_files};
 pub(crate) use assign::{Wanted, first_values};
 pub use convert::{Converted, convert};
 pub use elements::Element;

@@ -176,8 +176,9 @@ fn draws_are_known_by_the_calls_that_lead_to_them() {
                 net blur()(v: image) -> image {\n    draw s ~ bernoulli per step\n    draw t ~ beta(2, 3)\n\
                 return v * t + where(s, noisy(v), noisy(noisy(v))) }\n\
                 model b = blur()\nlet y = b(x)\nlet z[k in 0..2] = noisy(x) - k\nlet w = [noisy(x) for k in 0..2]\n\
+                let u = sum(mean(noisy(v)) for v in [x, 2 * x]) - sum(mean(noisy(v)) for v in [x, 3 * x]) + mean(noisy(x))\n\
                 let m = noisy(stack([x, x], as: kind))\ndraw p ~ permutation[token: 5]\nlet q = spread(mean(x), token: 5)[token: p]";
-    let spec = trained(&pictures(text), &["y", "z", "w", "m", "q", "p"]);
+    let spec = trained(&pictures(text), &["y", "z", "w", "u", "m", "q", "p"]);
     let mut drawn = Vec::new();
     for place in 0..spec.terms.len() {
         let term = spec.terms.get(TermId(place as u32));
