@@ -31,7 +31,7 @@ fn home() -> tempfile::TempDir {
 fn photograph(number: u32, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let inside = (width / 5 + number % 3..width * 4 / 5).contains(&x) && (height / 4..height * 3 / 4).contains(&y);
-        if inside { Rgb([230, 200 - number as u8, 40]) } else { Rgb([20 + (x % 200) as u8, 30 + (y % 200) as u8, 60]) }
+        if inside { Rgb([230, 200 - (number % 200) as u8, 40]) } else { Rgb([20 + (x % 200) as u8, 30 + (y % 200) as u8, 60]) }
     })
 }
 

@@ -21,6 +21,7 @@ const MOVE: &[(&str, &str)] = &[
     ("size", "128"),
     ("tap", "0"),
     ("least", "0.9"),
+    ("narrowest", "2"),
     ("batch_n", "2"),
     ("dino_file", "dino.pth"),
     ("mae_file", "mae.pth"),
@@ -47,7 +48,6 @@ const MOVE_SMALL: &[(&str, &str)] = &[
         frozen model eye = eye_small()",
     ),
     ("use std::augment,", "use std::nn, std::augment,"),
-    ("least: 128", "least: 2"),
     ("gan::projected_heads()", "gan::projected_heads(2)"),
 ];
 

@@ -81,7 +81,8 @@ impl<'m> Elaborator<'m> {
         if self.modules.replacement(module, &name.text).is_some() {
             return;
         }
-        let Some(found) = self.modules.list[module.0].names.get(&name.text).cloned().and_then(|ids| self.found_items(&name.text, &ids)) else { return };
+        let ids = self.modules.list[module.0].names.get(&name.text).cloned();
+        let Some(found) = ids.and_then(|ids| self.found_items(&name.text, &ids)) else { return };
         let Some(case) = cases.first() else { return };
         match case.family() {
             None => {
