@@ -38,6 +38,29 @@ fn summary(out: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap()
 }
 
+/// A figure that all images share.
+const SHARED: &str = "use std::metrics
+param photos: folder = none
+param labels: folder = none
+data images = pictures(photos, labels: labels) |> resize(16)
+let bright = mean(images.image, over: channel)
+eval peak = { f: max(average(metrics::f_measures(bright, images.label), over: images)) }
+output masks = bright over images
+";
+
+#[test]
+fn what_all_images_share_is_measured_where_there_is_ground_truth() {
+    let home = home();
+    fs::write(home.path().join("good.seg"), SHARED).unwrap();
+    photographs(home.path(), 3);
+    run(home.path(), "with", &[]).succeeds();
+    let found = summary(&home.path().join("with"))["metrics"]["peak.f"].as_f64().unwrap();
+    assert!(found > 0.9, "the bright square has an F-measure of {found}");
+    let said = segc(home.path(), &["run", "good.seg", "--out", "without", "--set", "photos=photos"]);
+    said.succeeds();
+    assert!(said.out.contains("peak was not measured: the data has no ground truth"), "{}", said.out);
+}
+
 /// The logarithm of what is below zero, far from where it is used.
 const NOT_FINITE: &str = "data images = pictures() |> resize(16)
 let dark = images.image - 1/2

@@ -133,12 +133,10 @@ impl<'m> Elaborator<'m> {
             ItemKind::Eval(eval) => self.read_evaluation(first.module, eval, span),
             ItemKind::Names(..) => Err(self.pend("official weights", span)),
             ItemKind::Broken => Err(Abort::Faulted),
-            _ => {
-                match self.found_items(name, items) {
-                    Some(found) => self.found(found, span),
-                    None => Err(self.not_a_value(modules.item(*first).span, span)),
-                }
-            }
+            _ => match self.found_items(name, items) {
+                Some(found) => self.found(found, span),
+                None => Err(self.not_a_value(modules.item(*first).span, span)),
+            },
         }
     }
 

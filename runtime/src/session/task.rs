@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use segc_lang::spec::{Eval, Over, Spec, TermId};
+use segc_lang::spec::{Eval, Over, Prim, Spec, TermId};
 
 use super::means::full_name;
 use super::pass::{Samples, Settled};
@@ -48,13 +48,26 @@ pub(crate) fn add<'a>(tasks: &mut Vec<Task<'a>>, eval: &'a Eval, spec: &Spec, la
         tasks.len() - 1
     });
     let task = &mut tasks[at];
-    if eval.needs_labels && !matches!(over, Over::Data(data, _) if labels(data)) {
+    if eval.needs_labels && !has_labels(eval, over, spec, labels) {
         let why = "the data has no ground truth: give `labels`, a folder of masks".to_owned();
         task.skipped.push(Measured { name: eval.name.clone(), values: Vec::new(), samples: 0, skipped: Some(why) });
         return;
     }
     task.roots.extend(eval.values.iter().map(|(value, id)| (full_name(&eval.name, value), *id)));
     task.evals.push(eval);
+}
+
+/// Whether there is ground truth for an evaluation: in the data that it goes over or, where it goes over none, in all whose labels it
+/// averages.
+fn has_labels(eval: &Eval, over: Over, spec: &Spec, labels: &dyn Fn(usize) -> bool) -> bool {
+    let roots: Vec<TermId> = eval.values.iter().map(|(_, id)| *id).collect();
+    match over {
+        Over::Data(data, _) => labels(data),
+        Over::Samples(_) => spec.terms.below(&roots).iter().all(|term| match &term.prim {
+            Prim::Field { data, field } => field != "label" || labels(*data),
+            _ => true,
+        }),
+    }
 }
 
 /// What became of a sample.
