@@ -30,6 +30,9 @@ pub enum Command {
     Compare(Compare),
     /// Measure whole training steps and single kernels, beside PyTorch where there is one
     Bench(Bench),
+    /// Test whether this machine computes right: ops, golden cases, steps of a training
+    #[command(after_help = SELFTEST_EXAMPLES)]
+    Selftest(Selftest),
     /// Check specs and report every fault, without running anything
     #[command(override_usage = "segc check [OPTIONS] FILES... [+VARIANT]...")]
     Check(Check),
@@ -72,6 +75,9 @@ pub struct Run {
     /// Compute every op by itself, for finding faults of the compiler
     #[arg(long)]
     pub no_fuse: bool,
+    /// On a card, launch every kernel by itself rather than replay a step as one graph, for finding faults of the capture
+    #[arg(long)]
+    pub no_graphs: bool,
     /// Stop at the first NaN and say which op made it of what; every N-th step of solves and every N-th image is looked at [default: every]
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     pub check_nan: Option<NonZeroUsize>,
@@ -249,6 +255,39 @@ pub struct Bench {
     /// One measurement of one workload in this process, as JSON
     #[arg(long, value_name = "WORKLOAD", hide = true)]
     pub alone: Option<String>,
+}
+
+/// `segc selftest`.
+#[derive(Debug, Args)]
+pub struct Selftest {
+    /// What is tested, and on how many threads of this machine
+    #[command(flatten)]
+    pub machine: Machine,
+    /// Only these parts, with a comma between [default: all]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub only: Vec<PartName>,
+    /// Only these ops, with a comma between, as `segc ops` names them [default: all]
+    #[arg(long, value_name = "OPS", value_delimiter = ',')]
+    pub ops: Vec<String>,
+    /// Folder of the golden cases [default: tests/goldens, where it is]
+    #[arg(long, value_name = "DIR")]
+    pub goldens: Option<PathBuf>,
+    /// Write what was found as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Parts of `segc selftest`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PartName {
+    /// Every op against its definition, with derivatives to second order.
+    Ops,
+    /// Cases that PyTorch computed.
+    Golden,
+    /// Steps of a training, in ways that must not matter.
+    Training,
+    /// Some ops under compute-sanitizer, on a card.
+    Sanitizer,
 }
 
 /// `segc check`.
@@ -442,7 +481,7 @@ const AFTER: &str = "Start here:\n  \
     segc new mine                  write mine.seg, a spec to change\n  \
     segc COMMAND --help            more on a command\n\n\
     Exit codes:\n  \
-    0 done   1 faults found by check   2 wrong usage or spec   3 data   4 checkpoint\n  \
+    0 done   1 faults found by check or selftest   2 wrong usage or spec   3 data   4 checkpoint\n  \
     5 numbers not finite   6 disk or device   75 stopped by a signal after saving\n  \
     101 a fault of segc itself";
 
@@ -464,6 +503,12 @@ const BENCH_EXAMPLES: &str = "Examples:\n  \
     segc bench W2 W7\n  \
     SEGC_PEER=venv/bin/python segc bench --peer --compiled --json > bench.json\n\n\
     Each measurement runs in a process of its own, in turns with those of the peer. benches/README.md says what the workloads are.";
+
+const SELFTEST_EXAMPLES: &str = "Examples:\n  \
+    segc selftest\n  \
+    segc selftest --on reference --only ops --ops conv2d,sum\n  \
+    segc selftest --goldens tests/goldens --json selftest.json\n\n\
+    It ends with a table; the exit code is 1 if something is wrong.";
 
 const SWEEP_EXAMPLES: &str = "Examples:\n  \
     segc sweep specs/perturbgan.seg --variants none,no_shift,single --seeds 3\n  \

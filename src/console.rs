@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write};
 pub enum Exit {
     /// 0.
     Done,
-    /// 1: `check` or `fmt --check` found something.
+    /// 1: `check`, `fmt --check` or `selftest` found something.
     Faults,
     /// 2: wrong usage or spec.
     Usage,

@@ -8,13 +8,14 @@ mod console;
 mod interrupt;
 mod loader;
 mod progress;
+mod shipped;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use cli::{Cli, Command};
-use commands::{check, compare, explain, fmt, new, ops, run, segment, show, sweep, weights};
+use commands::{check, compare, explain, fmt, new, ops, run, segment, selftest, show, sweep, weights};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => sweep::sweep(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Selftest(args) => selftest::selftest(&args),
         Command::Check(args) => check::check(&args),
         Command::Show(args) => show::show(&args),
         Command::Fmt(args) => fmt::fmt(&args),

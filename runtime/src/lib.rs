@@ -7,6 +7,7 @@ pub mod host;
 pub mod outcome;
 pub mod record;
 pub mod segment;
+pub mod selftest;
 pub mod session;
 pub mod train;
 pub mod weights;

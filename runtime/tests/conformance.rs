@@ -1,60 +1,21 @@
 //! Every op of the table, by existing: cpu fused and unfused against the f64 definition, derivatives of first and second order against
 //! finite differences and between the executors.
 
-use segc_compiler::ops::{Derivative, Draws, Exactness, Sample, TABLE};
+use segc_compiler::ops::{Derivative, Draws, Sample, TABLE};
 use segc_compiler::tensor::Tensor;
-use segc_compiler::{Graph, differentiate, fuse, plan, simplify};
 use segc_runtime::execute::{Cpu, Device, Reference};
-use support::{applied, definition, operands, weighted_sum};
+use segc_runtime::selftest::ops::{Case, graph, resized};
+use segc_runtime::selftest::sample::{definition, operands};
 
-mod support;
-
-/// The op on inputs; with `order` 1 the derivatives of its weighted sum, with 2 those of the squared derivatives' sum.
-fn graph(sample: &Sample, order: usize) -> Graph {
-    let (mut graph, inputs, y) = applied(sample);
-    if order == 0 {
-        graph.outputs = vec![("y".into(), y)];
-        return graph;
-    }
-    let mut goal = weighted_sum(&mut graph, y);
-    for round in 1..=order {
-        let smooth = |i: usize| matches!(sample.operands[i].1, Draws::Positive | Draws::Signed);
-        let wanted: Vec<_> = (0..inputs.len()).filter(|i| smooth(*i)).map(|i| inputs[i]).collect();
-        let slopes: Vec<_> = wanted.iter().map(|x| segc_compiler::differentiate::derivative(&mut graph, goal, *x)).collect();
-        graph.outputs = slopes.iter().enumerate().map(|(i, slope)| (format!("d{i}"), *slope)).collect();
-        if round < order {
-            let mut total = graph.number(0.0);
-            for slope in slopes {
-                let square = graph.times(slope, slope);
-                let part = weighted_sum(&mut graph, square);
-                total = graph.plus(total, part);
-            }
-            goal = total;
-        }
-    }
-    graph
+fn run(device: &dyn Device, case: &Case, fused: bool) -> Vec<Vec<f32>> {
+    case.run(device, &case.simple, fused).expect("run")
 }
 
-fn run(device: &dyn Device, graph: &Graph, fused: bool, operands: &[Tensor]) -> Vec<Vec<f32>> {
-    let program = plan(&fuse(graph, fused));
-    let ready = device.prepare(program).expect("prepared");
-    let single: Vec<Vec<f32>> = operands.iter().map(|x| x.data.iter().map(|v| *v as f32).collect()).collect();
-    // Inputs that fell away are bound as well.
-    let inputs: Vec<&[f32]> = single.iter().map(Vec::as_slice).collect();
-    let mut scratch = ready.scratch();
-    ready.run(&inputs, &mut scratch).expect("run");
-    scratch.outputs
-}
-
-/// Equal, or near each other measured by the largest element: what cancels to little carries the rounding of what was large.
-fn close(what: &str, ours: &[Vec<f32>], theirs: &[Vec<f32>], tolerance: f32) {
-    for (ours, theirs) in ours.iter().zip(theirs) {
-        let largest = theirs.iter().filter(|x| x.is_finite()).fold(1.0f32, |largest, x| largest.max(x.abs()));
-        for (a, b) in ours.iter().zip(theirs) {
-            let same = a == b || a.is_nan() && b.is_nan();
-            assert!(same || (a - b).abs() <= 2.0 * tolerance * largest, "{what}: {a} instead of {b}, the largest is {largest}");
-        }
-    }
+/// Asserts that results agree with the definitions.
+fn close(case: &Case, how: &str, made: &[Vec<f32>]) {
+    let all = case.far(made, 0.0);
+    assert_eq!(all.len(), made.len(), "{}, {how}", case.name());
+    all.iter().for_each(|far| assert!(!far.is_wrong(), "{}, {how}: {far}", case.name()));
 }
 
 /// Executors that must agree.
@@ -74,27 +35,21 @@ impl Judges {
     }
 
     /// Values and derivatives of both orders of one sample.
-    fn agree(&self, name: &str, sample: &Sample) -> usize {
-        let orders = if sample.op.derivative() == Derivative::Every { 3 } else { 1 };
-        let values = operands(sample);
-        for order in 0..orders {
-            let what = format!("{name} {sample:?} order {order}");
-            let plain = graph(sample, order);
-            let simple = simplify(&differentiate(&plain));
-            let truth = run(&self.reference, &plain, false, &values);
-            let same_bits = order == 0 && sample.op.form().exactness() < Exactness::Approximate;
-            let tolerance = if same_bits { 0.0 } else { [2e-6, 2e-5, 2e-4][order] };
-            close(&format!("{what}, simplified"), &run(&self.reference, &simple, false, &values), &truth, tolerance);
-            close(&format!("{what}, unsimplified on cpu"), &run(&self.cpu, &plain, true, &values), &truth, tolerance);
-            let fused = run(&self.cpu, &simple, true, &values);
-            close(&format!("{what}, cpu"), &fused, &truth, tolerance);
-            close(&format!("{what}, portable"), &run(&self.portable, &simple, true, &values), &truth, tolerance);
-            assert_eq!(fused, run(&self.cpu, &simple, false, &values), "{what}: fused and unfused differ in bits");
-            assert_eq!(fused, run(&self.two_threads, &simple, true, &values), "{what}: one and two threads differ in bits");
-            assert_eq!(fused, run(&self.poisoned, &simple, true, &values), "{what}: it reads what no kernel has left");
-            assert_eq!(fused, run(&self.poisoned, &simple, false, &values), "{what}: unfused it reads what no kernel has left");
+    fn agree(&self, name: &'static str, sample: &Sample) -> usize {
+        let cases = Case::all(name, sample).expect("the definition");
+        for case in &cases {
+            let what = case.name();
+            close(case, "simplified", &run(&self.reference, case, false));
+            close(case, "unsimplified on cpu", &case.run(&self.cpu, &case.plain, true).expect("run"));
+            let fused = run(&self.cpu, case, true);
+            close(case, "cpu", &fused);
+            close(case, "portable", &run(&self.portable, case, true));
+            assert_eq!(fused, run(&self.cpu, case, false), "{what}: fused and unfused differ in bits");
+            assert_eq!(fused, run(&self.two_threads, case, true), "{what}: one and two threads differ in bits");
+            assert_eq!(fused, run(&self.poisoned, case, true), "{what}: it reads what no kernel has left");
+            assert_eq!(fused, run(&self.poisoned, case, false), "{what}: unfused it reads what no kernel has left");
         }
-        orders
+        cases.len()
     }
 }
 
@@ -104,15 +59,6 @@ fn every_op_agrees_with_its_definition_fused_and_unfused() {
     let cases: usize = TABLE.iter().flat_map(|entry| (entry.samples)().into_iter().map(|sample| judges.agree(entry.name, &sample))).sum();
     println!("{cases} cases");
     assert!(cases > 300);
-}
-
-/// The sample with other sizes, equal ones staying equal, where the op takes them.
-fn resized(sample: &Sample, seed: u64) -> Option<Sample> {
-    let size = |old: &usize| 1 + (*old as u64 * 31 + seed * 17 + (seed * *old as u64) % 5) as usize % 9;
-    let operands: Vec<_> = sample.operands.iter().map(|(shape, draws)| (shape.iter().map(size).collect::<Vec<_>>(), *draws)).collect();
-    let shapes: Vec<&[usize]> = operands.iter().map(|(shape, _)| shape.as_slice()).collect();
-    let made: usize = sample.op.shape(&shapes).ok()?.iter().product();
-    (made > 0 && made < 3000).then(|| Sample { op: sample.op.clone(), operands })
 }
 
 #[test]

@@ -14,9 +14,7 @@ use segc_lang::params::Overrides;
 use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::Spec;
 use segc_runtime::execute::dfdx::{runs, second_opinion};
-use support::{applied, definition, operands, weighted_sum};
-
-mod support;
+use segc_runtime::selftest::sample::{applied, definition, operands, weighted_sum};
 
 const DOUBLE: f64 = 1e-9;
 const SINGLE: f64 = 1e-4;

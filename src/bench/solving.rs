@@ -3,16 +3,13 @@
 use std::time::{Duration, Instant};
 
 use segc_compiler::{Leaf, Request};
-use segc_lang::compile;
 use segc_lang::params::Overrides;
 use segc_lang::spec::{Spec, TermId};
 use segc_runtime::execute::{Compiler, Cpu, Executable};
 
 use super::Measured;
-use super::workload::Alone;
 use crate::console;
-
-const IEM: &str = include_str!("../../specs/iem.seg");
+use crate::shipped;
 
 /// Side of the square that every mask begins as, in parts of the side: 78 of 128 pixels.
 const START: f64 = 78.0 / 128.0;
@@ -21,7 +18,7 @@ const START: f64 = 78.0 / 128.0;
 pub fn steps(images: usize, (warm, steps): (usize, usize), threads: usize) -> Result<Measured, String> {
     let begin = Instant::now();
     let overrides = Overrides { variants: vec!["paper".into()], ..Overrides::default() };
-    let spec = compile("iem.seg", IEM, &Alone, &overrides).spec.ok_or("specs/iem.seg means nothing")?;
+    let (_, spec) = shipped::compiled("iem", shipped::IEM, &overrides)?;
     let member = spec.solves.first().and_then(|solve| solve.members.first()).ok_or("specs/iem.seg solves nothing")?;
     let roots: Vec<(String, TermId)> = member.states.iter().map(|state| (state.name.clone(), state.next)).collect();
     let mut compiler = Compiler::new(Box::new(Cpu::new(1)?), true, false);

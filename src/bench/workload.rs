@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use segc_lang::compile;
-use segc_lang::fault::Severity;
 use segc_lang::params::Overrides;
-use segc_lang::source::{LoadError, Loader};
 use segc_runtime::session::Options;
 use segc_runtime::train::{cost, timing};
 
 use super::{Measured, kernels, solving};
 use crate::compiled::Moments;
 use crate::console;
+use crate::shipped::{self, PERTURBGAN, REDO};
 
 /// Something that is measured.
 pub struct Workload {
@@ -50,8 +48,6 @@ enum Kind {
     Streams,
 }
 
-const PERTURBGAN: &str = include_str!("../../specs/perturbgan.seg");
-const REDO: &str = include_str!("../../specs/redo.seg");
 const MOVE: &str = include_str!("../../benches/move.seg");
 const UNET: &str = include_str!("../../benches/unet.seg");
 
@@ -130,15 +126,6 @@ impl Workload {
     }
 }
 
-/// The specs that are measured read no other files.
-pub struct Alone;
-
-impl Loader for Alone {
-    fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
-        Err(LoadError::Outside)
-    }
-}
-
 fn training(
     name: &str,
     text: &str,
@@ -150,11 +137,7 @@ fn training(
 ) -> Result<Measured, String> {
     let begin = Instant::now();
     let overrides = Overrides { variants: variants.iter().map(ToString::to_string).collect(), sets, ..Overrides::default() };
-    let mut checked = compile(&format!("{name}.seg"), text, &Alone, &overrides);
-    if let Some(fault) = checked.faults.iter().find(|fault| fault.severity == Severity::Error) {
-        return Err(format!("{name}: {}", fault.message));
-    }
-    let end = checked.spec.take().ok_or_else(|| format!("{name} means nothing"))?;
+    let (checked, end) = shipped::compiled(name, text, &overrides)?;
     let number = end.phases.iter().position(|own| own.name == phase).ok_or_else(|| format!("{name} has no phase {phase}"))?;
     let options = Options::plain(threads);
     let moments = Moments { checked: &checked, overrides };

@@ -27,15 +27,24 @@ pub fn compare(args: &Compare) -> Exit {
     }
 }
 
-/// Writes a page and says where it is.
+/// Writes a file as a whole; says why, where it cannot.
 pub fn write(file: &Path, text: &str) -> Exit {
-    match std::fs::write(file, text) {
+    match whole(file, text) {
         Ok(()) => Exit::Done,
         Err(cause) => {
             console::error(&format!("cannot write {}: {cause}", file.display()));
             Exit::Environment
         }
     }
+}
+
+/// Under another name, then renamed; what is no ordinary file is written where it is.
+fn whole(file: &Path, text: &str) -> std::io::Result<()> {
+    let name = file.file_name().filter(|_| std::fs::metadata(file).map_or(true, |known| known.is_file()));
+    let Some(name) = name else { return std::fs::write(file, text) };
+    let part = file.with_file_name(format!(".{}.part", name.to_string_lossy()));
+    std::fs::write(&part, text)?;
+    std::fs::rename(&part, file).inspect_err(|_| drop(std::fs::remove_file(&part)))
 }
 
 /// Whether more of a figure is better; none for one of which it is not known.

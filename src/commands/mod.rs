@@ -10,6 +10,7 @@ pub mod ops;
 pub mod profile;
 pub mod run;
 pub mod segment;
+pub mod selftest;
 pub mod show;
 pub mod summary;
 pub mod sweep;

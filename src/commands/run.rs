@@ -83,6 +83,7 @@ fn options(args: &Run, recorder: &Recorder, out: &Path) -> Options {
         threads: args.machine.threads.count(),
         on: on(&args.machine),
         fused: !args.no_fuse,
+        graphs: !args.no_graphs,
         check_nan: args.check_nan,
         done: recorder.done(),
         profiler: args.profile.then(Arc::default),
@@ -268,7 +269,8 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize, we
     About { identity, variants, sets: args.spec.sets.clone(), threads, remarks: oracles.chain(weights.remarks).collect() }
 }
 
-fn on(machine: &Machine) -> On {
+/// The executor that was asked for.
+pub fn on(machine: &Machine) -> On {
     match machine.on {
         DeviceName::Cpu if machine.portable => On::Portable,
         DeviceName::Cpu => On::Cpu,

@@ -9,10 +9,8 @@ use segc_compiler::build::{Leaf, Request, build};
 use segc_compiler::ops::Form;
 use segc_compiler::tensor::Tensor;
 use segc_compiler::{Graph, NodeId};
-use segc_lang::fault::Severity;
-use segc_lang::params::Overrides;
-use segc_lang::source::{LoadError, Loader};
 use segc_lang::spec::Spec;
+use segc_runtime::selftest::golden::compiled;
 
 /// A compiled text with the numbers of its weights and states by path.
 pub struct Lab {
@@ -23,30 +21,7 @@ pub struct Lab {
     pub clock: bool,
 }
 
-struct Alone;
-
-impl Loader for Alone {
-    fn load(&self, _: &str, _: &str) -> Result<(String, String), LoadError> {
-        Err(LoadError::Outside)
-    }
-}
-
-/// Elaborates `wanted` for a batch where models train or not. Errors: the first fault, or what is not executed yet.
-pub fn compiled(text: &str, wanted: Vec<String>, training: bool, batch: usize) -> Result<Spec, String> {
-    let overrides = Overrides { wanted, training, batch: Some(batch), ..Overrides::default() };
-    let checked = segc_lang::compile("lab.seg", text, &Alone, &overrides);
-    if let Some(fault) = checked.faults.iter().find(|fault| fault.severity == Severity::Error) {
-        let places: Vec<_> = fault.labels.iter().map(|(_, words)| words.as_str()).collect();
-        return Err(format!("error[{}]: {} ({})\n{text}", fault.code, fault.message, places.join("; ")));
-    }
-    let spec = checked.spec.ok_or("there is no spec")?;
-    match spec.pending.first() {
-        Some(pending) => Err(format!("{} cannot be executed yet\n{text}", pending.what)),
-        None => Ok(spec),
-    }
-}
-
-/// The same for a text that must be sound.
+/// Elaborates `wanted` of a text that must be sound, for a batch, where models train.
 pub fn elaborated(text: &str, wanted: &[&str], batch: usize) -> Spec {
     let wanted = wanted.iter().map(|name| (*name).to_string()).collect();
     compiled(text, wanted, true, batch).unwrap_or_else(|why| panic!("{why}"))

@@ -40,6 +40,8 @@ pub struct Options {
     pub on: On,
     /// Whether kernels are fused.
     pub fused: bool,
+    /// Whether a step of training is captured once and replayed, on devices that can; without it every kernel is launched by itself.
+    pub graphs: bool,
     /// Whether ops are looked after for NaN and infinities: in every so many steps of a solve, counted over all images, in what is
     /// computed once for every so many images, and in every so many steps of training.
     pub check_nan: Option<std::num::NonZeroUsize>,
@@ -54,7 +56,7 @@ pub struct Options {
 impl Options {
     /// Seed 0, the processor, nothing looked after and nothing done before.
     pub fn plain(threads: usize) -> Options {
-        Options { seed: 0, threads, on: On::Cpu, fused: true, check_nan: None, done: Vec::new(), profiler: None, cache: None }
+        Options { seed: 0, threads, on: On::Cpu, fused: true, graphs: true, check_nan: None, done: Vec::new(), profiler: None, cache: None }
     }
 }
 

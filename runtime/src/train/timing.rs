@@ -58,7 +58,8 @@ pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, cou
     Ok(Timing { ready, compiled, steps })
 }
 
-struct Silent;
+/// Watches and says nothing.
+pub(crate) struct Silent;
 
 impl Observer for Silent {
     fn step(&mut self, _: &Progress) {}

@@ -1,4 +1,4 @@
-//! One case: its spec is compiled, derivatives are added as the vectors define them, and both executors must agree with what is stored.
+//! One case: its spec is compiled, derivatives are added as the vectors define them, and a device must agree with what is stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,51 +8,20 @@ use segc_compiler::differentiate::derivative;
 use segc_compiler::ops::{Input as InputOp, Sum};
 use segc_compiler::{Graph, NodeId, differentiate, fuse, plan, simplify};
 use segc_lang::spec::{Prim, Spec, TermId};
-use segc_runtime::execute::{Cpu, Device, Reference};
 
-use crate::case::{Array, Bound, Case};
-use crate::form::{Form, Forms, Output};
-use crate::text;
-
-/// Says what differs, if something does.
-pub fn judge(case: &Case, forms: &Forms, tell: bool) -> Result<(), String> {
-    let form = forms.of(case)?;
-    let text = text::spec(case, &form);
-    if tell {
-        println!("{text}");
-    }
-    let wanted = form.outputs.iter().filter(|output| output.next.is_none()).map(|output| output.called.clone()).collect();
-    let spec = crate::lab::compiled(&text, wanted, form.training, batch(case, &form))?;
-    let asked = Asked::new(case, &form, &spec)?;
-    let mut wrong = Vec::new();
-    let simple = simplify(&differentiate(&asked.graph));
-    for (device, graph) in [(&Reference as &dyn Device, &asked.graph), (&Cpu::default() as &dyn Device, &simple)] {
-        let fused = plan(&fuse(graph, true));
-        let ready = device.prepare(fused).map_err(|why| format!("{}: {why}", device.name()))?;
-        let inputs: Vec<&[f32]> = asked.inputs.iter().map(Vec::as_slice).collect();
-        let mut scratch = ready.scratch();
-        ready.run(&inputs, &mut scratch)?;
-        assert_eq!(asked.checks.len(), scratch.outputs.len());
-        for (check, found) in asked.checks.iter().zip(&scratch.outputs) {
-            if let Some(why) = check.differs(found) {
-                wrong.push(format!("{} on {}: {why}", check.path, device.name()));
-            }
-        }
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
-}
-
-fn batch(case: &Case, form: &Form) -> usize {
-    let sizes = form.inputs.iter().filter_map(|input| {
-        let place = input.layout.iter().position(|axis| axis == "sample")?;
-        case.inputs[&input.name].shape.get(place).copied()
-    });
-    sizes.max().unwrap_or(1)
-}
+use super::case::{Array, Bound, Case};
+use super::form::{Form, Forms, Output};
+use super::text;
+use crate::execute::{Device, Reference};
+use crate::outcome::RunError;
+use crate::selftest::Far;
 
 /// What a case asks of one graph.
-struct Asked {
+pub struct Asked {
+    /// The spec that says it.
+    pub text: String,
     graph: Graph,
+    simple: Graph,
     inputs: Vec<Vec<f32>>,
     checks: Vec<Check>,
 }
@@ -64,20 +33,47 @@ struct Check {
     bound: Bound,
 }
 
-impl Check {
-    fn differs(&self, found: &[f32]) -> Option<String> {
-        if found.len() != self.want.len() {
-            return Some(format!("{} elements instead of {}", found.len(), self.want.len()));
-        }
-        let largest = self.want.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-        let allowed = self.bound.atol + self.bound.rtol * largest;
-        let (place, error) = (0..found.len())
-            .map(|i| (i, (f64::from(found[i]) - self.want[i]).abs()))
-            .map(|(i, error)| (i, if error.is_nan() { f64::INFINITY } else { error }))
-            .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        (error > allowed)
-            .then(|| format!("{} instead of {} at {place} (off by {error:.2e}, {allowed:.2e} allowed)", found[place], self.want[place]))
+impl Asked {
+    /// Compiles a case. Errors: no form fits it, or its spec is wrong, in words.
+    pub fn new(case: &Case, forms: &Forms) -> Result<Asked, String> {
+        let form = forms.of(case)?;
+        let text = text::spec(case, &form);
+        let wanted = form.outputs.iter().filter(|output| output.next.is_none()).map(|output| output.called.clone()).collect();
+        let batch = batch(case, &form);
+        let spec = super::compiled(&text, wanted, form.training, batch)?;
+        let graph = build(&spec, &roots(&form, &spec)?, &Request { batch: Some(batch), states: true }).map_err(|fault| fault.message)?;
+        let graph = differentiate(&graph);
+        let mut asked = Asked { text, graph, simple: Graph::default(), inputs: Vec::new(), checks: Vec::new() };
+        asked.ask(case, &form, &spec)?;
+        asked.simple = simplify(&differentiate(&asked.graph));
+        Ok(asked)
     }
+
+    /// Each tensor that a device makes against what it is to be; the executor of definitions runs the graph as it was written, others
+    /// the simplified one. Errors: the device cannot run it.
+    pub fn on(&self, device: &dyn Device) -> Result<Vec<(&str, Far)>, RunError> {
+        let graph = if device.name() == Reference.name() { &self.graph } else { &self.simple };
+        let ready = device.prepare(plan(&fuse(graph, true)))?;
+        let inputs: Vec<&[f32]> = self.inputs.iter().map(Vec::as_slice).collect();
+        let mut scratch = ready.scratch();
+        ready.run(&inputs, &mut scratch).map_err(RunError::Numeric)?;
+        if self.checks.len() != scratch.outputs.len() {
+            return Err(RunError::Numeric(format!("{} results instead of {}", scratch.outputs.len(), self.checks.len())));
+        }
+        let far = |(check, found): (&Check, &Vec<f32>)| {
+            let largest = check.want.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            Far::of(found, &check.want, check.bound.atol + check.bound.rtol * largest)
+        };
+        Ok(self.checks.iter().zip(&scratch.outputs).map(|one| (one.0.path.as_str(), far(one))).collect())
+    }
+}
+
+fn batch(case: &Case, form: &Form) -> usize {
+    let sizes = form.inputs.iter().filter_map(|input| {
+        let place = input.layout.iter().position(|axis| axis == "sample")?;
+        case.inputs[&input.name].shape.get(place).copied()
+    });
+    sizes.max().unwrap_or(1)
 }
 
 /// An input of the graph: its node, and how its axes stand against the stored ones.
@@ -130,21 +126,15 @@ impl Layout {
 }
 
 impl Asked {
-    fn new(case: &Case, form: &Form, spec: &Spec) -> Result<Asked, String> {
-        let roots = roots(form, spec)?;
-        let request = Request { batch: Some(batch(case, form)), states: true };
-        let graph = build(spec, &roots, &request).map_err(|fault| fault.message)?;
-        let mut asked = Asked { graph: differentiate(&graph), inputs: Vec::new(), checks: Vec::new() };
-        let held = asked.hold(case, form, spec)?;
-        let made = asked.results(case, form, spec)?;
-        asked.graph.outputs = Vec::new();
+    /// Adds results and derivatives, and what they are to be.
+    fn ask(&mut self, case: &Case, form: &Form, spec: &Spec) -> Result<(), String> {
+        let held = self.hold(case, form, spec)?;
+        let made = self.results(case, form, spec)?;
+        self.graph.outputs = Vec::new();
         for (name, (node, layout)) in &made {
-            asked.check(&format!("out/{name}"), *node, layout, &case.outputs[name], case);
+            self.check(&format!("out/{name}"), *node, layout, named(&case.outputs, name)?, case);
         }
-        if !case.cotangents.is_empty() {
-            asked.differentiate(case, &held, &made)?;
-        }
-        Ok(asked)
+        if case.cotangents.is_empty() { Ok(()) } else { self.differentiate(case, &held, &made) }
     }
 
     /// Binds every leaf: an input of the case, or the first value of a state that the case does not give.
@@ -222,7 +212,7 @@ impl Asked {
         let mut cotangents = BTreeMap::new();
         let mut goal = self.graph.number(0.0);
         for (name, ct) in &case.cotangents {
-            let (node, layout) = &made[name];
+            let (node, layout) = named(made, name)?;
             let number = self.graph.leaves.len();
             self.graph.leaves.push(Leaf::Field(number, format!("cotangent {name}")));
             let shape = self.graph.shape(*node).to_vec();
@@ -235,7 +225,7 @@ impl Asked {
         }
         let mut slopes = BTreeMap::new();
         for (name, want) in &case.grads {
-            let Held { node, layout, .. } = &held[name];
+            let Held { node, layout, .. } = named(held, name)?;
             let slope = self.slope(goal, *node, want);
             slopes.insert(name.clone(), slope);
             self.check(&format!("grad/{name}"), slope, layout, want, case);
@@ -243,19 +233,21 @@ impl Asked {
         for second in &case.second {
             let mut s = self.graph.number(0.0);
             for name in &second.wrt {
-                let square = self.graph.times(slopes[name], slopes[name]);
+                let slope = *named(&slopes, name)?;
+                let square = self.graph.times(slope, slope);
                 let part = self.total(square);
                 s = self.graph.plus(s, part);
             }
             let scalar = Layout { order: vec![0], stored: vec![1] };
             self.check(&format!("{}/s", second.name), s, &scalar, &second.s, case);
             for (name, want) in &second.grads {
-                let slope = self.slope(s, held[name].node, want);
-                self.check(&format!("{}/grad/{name}", second.name), slope, &held[name].layout, want, case);
+                let Held { node, layout, .. } = named(held, name)?;
+                let slope = self.slope(s, *node, want);
+                self.check(&format!("{}/grad/{name}", second.name), slope, layout, want, case);
             }
             for (name, want) in &second.cotangents {
-                let slope = self.slope(s, Some(cotangents[name]), want);
-                self.check(&format!("{}/ct/{name}", second.name), slope, &made[name].1, want, case);
+                let slope = self.slope(s, Some(*named(&cotangents, name)?), want);
+                self.check(&format!("{}/ct/{name}", second.name), slope, &named(made, name)?.1, want, case);
             }
         }
         Ok(())
@@ -273,6 +265,11 @@ impl Asked {
             None => self.graph.filled(0.0, &[like.data.len()]),
         }
     }
+}
+
+/// What has this name. Errors: nothing has.
+fn named<'a, T>(all: &'a BTreeMap<String, T>, name: &str) -> Result<&'a T, String> {
+    all.get(name).ok_or_else(|| format!("the case speaks of `{name}`, which it does not hold"))
 }
 
 /// The terms of the results, and of what calls the states that are asked for.

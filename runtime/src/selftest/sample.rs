@@ -1,5 +1,4 @@
-//! What tests of executors share: a sample's operands, the graph of an op, its values by definition.
-#![allow(dead_code)]
+//! An op by itself: a sample's operands, the graph of the op, its values by definition.
 
 use std::sync::Arc;
 

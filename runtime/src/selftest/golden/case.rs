@@ -1,4 +1,4 @@
-//! Cases as they are stored: a list in json beside tensors in safetensors.
+//! Cases as they are stored: for each group a list in JSON beside tensors in safetensors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,16 +10,22 @@ use serde_json::Value;
 /// A tensor in f64; truth and integers are exact.
 #[derive(Clone, Debug)]
 pub struct Array {
+    /// Sizes, the last axis contiguous.
     pub shape: Vec<usize>,
+    /// As many elements as the sizes say.
     pub data: Vec<f64>,
 }
 
 /// Derivatives of the sum of squared derivatives.
 #[derive(Clone, Debug)]
 pub struct Second {
+    /// The inputs whose derivatives are squared.
     pub wrt: Vec<String>,
+    /// The sum.
     pub s: Array,
+    /// Its derivatives by inputs.
     pub grads: BTreeMap<String, Array>,
+    /// Its derivatives by what the results are weighted with.
     pub cotangents: BTreeMap<String, Array>,
     /// Name in the tolerances.
     pub name: &'static str,
@@ -28,20 +34,30 @@ pub struct Second {
 /// How near is near enough: relative to the largest magnitude of a tensor, and absolute.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Bound {
+    /// In parts of the largest magnitude.
     pub rtol: f64,
+    /// In any case.
     pub atol: f64,
 }
 
 /// One case.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// Its name, which no other case has.
     pub id: String,
+    /// The op, as its group calls it.
     pub op: String,
+    /// Attributes of the op.
     pub attrs: BTreeMap<String, Value>,
+    /// Inputs by name.
     pub inputs: BTreeMap<String, Array>,
+    /// Results by name.
     pub outputs: BTreeMap<String, Array>,
+    /// What each result is weighted with in the sum that is differentiated.
     pub cotangents: BTreeMap<String, Array>,
+    /// Derivatives of that sum by inputs.
     pub grads: BTreeMap<String, Array>,
+    /// Derivatives of sums of squared derivatives.
     pub second: Vec<Second>,
     bound: Bound,
     loose: BTreeMap<String, Bound>,
@@ -92,7 +108,7 @@ struct Tolerance {
     loose: BTreeMap<String, Bound>,
 }
 
-/// The cases of a group. Errors say which file or tensor is wrong.
+/// The cases of a group: `FOLDER/GROUP.json` and `FOLDER/GROUP.safetensors`. Errors say which file or tensor is wrong.
 pub fn read(folder: &Path, group: &str) -> Result<Vec<Case>, String> {
     let open = |kind: &str| {
         let path = folder.join(format!("{group}.{kind}"));
@@ -120,7 +136,7 @@ fn case(line: Line, tensors: &SafeTensors) -> Result<Case, String> {
         let Some(part) = part else { continue };
         let grads = all(&format!("{name}/grad"), &part.grads)?;
         let cotangents = all(&format!("{name}/ct"), &part.cotangent_grads)?;
-        let s = all(name, &BTreeMap::from([("s".to_string(), part.s.clone())]))?.remove("s").unwrap();
+        let s = all(name, &BTreeMap::from([("s".to_string(), part.s.clone())]))?.remove("s").ok_or("the sum has no name")?;
         second.push(Second { wrt: part.wrt, s, grads, cotangents, name });
     }
     let Tolerance { bound, loose } = line.tolerance;
@@ -131,8 +147,8 @@ fn array(tensors: &SafeTensors, name: &str) -> Result<Array, String> {
     let tensor = tensors.tensor(name).map_err(|why| format!("{name}: {why}"))?;
     let bytes = tensor.data();
     let data = match tensor.dtype() {
-        Dtype::F32 => bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect(),
-        Dtype::I64 => bytes.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
+        Dtype::I64 => bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
         other => return Err(format!("{name}: elements of kind {other:?}")),
     };
     Ok(Array { shape: tensor.shape().to_vec(), data })

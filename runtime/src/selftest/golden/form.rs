@@ -1,4 +1,4 @@
-//! How an op's definition reads in the language: sections of `tests/golden/<group>.forms`.
+//! How an op's definition reads in the language: sections of `forms/<group>.forms`.
 //!
 //! ```text
 //! ==== batch_norm_train           names of ops; behind them conditions: `x:4` (rank of an input), `+weight`, `-weight` (there or not),
@@ -18,11 +18,9 @@
 //!                                 names, `$(axes|names)` the same without brackets, `$(x#1)` a size, `$(weight?)` whether it is there.
 //! ```
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use crate::case::Case;
+use super::case::Case;
 
 /// Sections of a group.
 pub struct Forms {
@@ -38,9 +36,11 @@ struct Section {
 /// An input of a case.
 #[derive(Clone, Debug)]
 pub struct Input {
+    /// Its name in the case.
     pub name: String,
     /// What the text calls it.
     pub called: String,
+    /// Whether its elements are whole numbers.
     pub whole: bool,
     /// A path of a model, or an input that the text names.
     pub path: Option<String>,
@@ -51,11 +51,13 @@ pub struct Input {
 /// A result of a case.
 #[derive(Clone, Debug)]
 pub struct Output {
+    /// Its name in the case.
     pub name: String,
     /// What the text calls it.
     pub called: String,
     /// The state that it is the next value of.
     pub next: Option<String>,
+    /// Names of axes in the stored order; empty: our own.
     pub layout: Vec<String>,
 }
 
@@ -64,15 +66,19 @@ pub struct Output {
 pub struct Form {
     /// Inputs that no result depends on.
     pub unused: Vec<String>,
+    /// The inputs that the text reads.
     pub inputs: Vec<Input>,
+    /// The results.
     pub outputs: Vec<Output>,
+    /// What `training` means.
     pub training: bool,
+    /// Text of the spec.
     pub text: String,
 }
 
 impl Forms {
-    pub fn read(path: &Path) -> Forms {
-        let text = std::fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    /// The sections of a text.
+    pub fn parse(text: &str) -> Forms {
         let mut sections: Vec<Section> = Vec::new();
         for line in text.lines() {
             match (line.strip_prefix("===="), sections.last_mut()) {
@@ -89,7 +95,7 @@ impl Forms {
         Forms { sections }
     }
 
-    /// The section of a case with its values.
+    /// The section of a case with its values. Errors: no section fits; something of the case that its section does not use.
     pub fn of(&self, case: &Case) -> Result<Form, String> {
         let fits = |section: &&Section| section.ops.contains(&case.op) && section.conditions.iter().all(|condition| holds(condition, case));
         let section = self.sections.iter().find(fits).ok_or(format!("no form of `{}` fits", case.op))?;
@@ -165,7 +171,7 @@ fn input(name: &str, called: &str, words: &[&str]) -> Input {
 
 fn output(rest: &str) -> Output {
     let words: Vec<&str> = rest.split_whitespace().collect();
-    let (name, words) = words.split_first().expect("a result has a name");
+    let (name, words) = words.split_first().map_or(("", &[][..]), |(name, words)| (*name, words));
     let (next, layout) = match words {
         ["=", "next", path, layout @ ..] => (Some((*path).to_string()), layout),
         layout => (None, layout),

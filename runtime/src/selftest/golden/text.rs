@@ -1,8 +1,8 @@
 //! The spec of a case: its form with the inputs as weights of models that only hold them. The samples of an input are picked by
 //! `sample_index()`, so that values are per sample as in any other spec.
 
-use crate::case::{Array, Case};
-use crate::form::{Form, Input};
+use super::case::{Array, Case};
+use super::form::{Form, Input};
 
 /// Axes without a name, and those of matrices.
 const AXES: &str = "axis a0, a1, a2, a3, a4, a5, b0, b1, b2, b3\n";
