@@ -84,7 +84,7 @@ class Move:
         with torch.no_grad():
             seen = self.features(x)
         mask = torch.sigmoid(self.segment(seen))
-        right, down = ((torch.rand(2, len(x)) * 2 - 1) * self.reach * self.side).round().int()
+        right, down = ((torch.rand(2, len(x), device=x.device) * 2 - 1) * self.reach * self.side).round().int()
         layer = translated(torch.cat([x, mask], dim=1), right, down)
         back, front, m = x.mean(dim=(2, 3), keepdim=True), layer[:, :3], layer[:, 3:]
         maps = [m, F.avg_pool2d(m, 16), F.max_pool2d(m, 16)]

@@ -1,5 +1,5 @@
 """The workloads of `segc bench` in PyTorch, as a peer to measure against: the same networks, losses and optimisers, ordinary code.
-    python twins.py WORKLOAD [--steps 16] [--warm 8] [--threads 2] [--compile]
+    python twins.py WORKLOAD [--steps 16] [--warm 8] [--threads 2] [--compile] [--mode MODE] [--device cuda] [--precision f32|tf32|bf16]
     W1  IEM, 32 images of 128 x 128, one round          (specs/iem.seg, the constants of +paper)
     W2  PerturbGAN as it is, 32 x 32, batch 16          (specs/perturbgan.seg)
     W3  PerturbGAN's published nets, 64 x 64, batch 4   (specs/perturbgan.seg +paper, while 64 pixels fade in)
@@ -8,11 +8,15 @@
     W6  a U-Net segmenter, 64 x 64, batch 16            (benches/unet.seg)
     W7  convolutions with both gradients, twenty shapes
     W8  element-wise chains, norms and Adam's arithmetic
+    ceiling  a large product of matrices and a large copy: what the device reaches at most
 
-Everything is f32 on the processor. Images are random and lie in memory; first values are PyTorch's own. W1 to W6 time `--steps` steps after
-`--warm` others; W7 and W8 time each case at least three times and for 0.3 s, and their `ms` is the sum over the cases. Prints one line of
-JSON: workload, torch, compiled, ms (mean of a step), cases, mb (peak resident memory), first_ms (from the beginning of building to the
-end of the first step). Where torch.compile fails there is `error` instead of the numbers.
+Without `--device` everything is f32 on the processor. On a card, f32 is strict (TF32 is off for products and convolutions), tf32 allows it
+for both, bf16 is autocast over whole steps with weights in f32; the clock is read when the card has done all that it was given.
+Images are random and lie in memory; first values are PyTorch's own. W1 to W6 time `--steps` steps after
+`--warm` others; W7, W8 and ceiling time each case at least three times and for 0.3 s, and their `ms` is the sum over the cases. Prints one
+line of JSON: workload, torch, compiled (false, or the mode), device, precision, ms (mean of a step), cases, mb (peak resident memory),
+device_mb (peak of what tensors take on the card), first_ms (from the beginning of building to the end of the first step). Where
+torch.compile fails there is `error` instead of the numbers.
 """
 
 import argparse
@@ -30,6 +34,8 @@ from torch import nn
 
 with contextlib.suppress(ImportError):  # on standard input that script stands before this one
     from move import Move
+
+PLACE = {}  # where tensors are made that a step draws; models are made there as a whole
 
 lrelu = functools.partial(F.leaky_relu, negative_slope=0.2)
 grow = functools.partial(F.interpolate, scale_factor=2, mode="nearest")
@@ -211,7 +217,7 @@ class StyleBlock(nn.Module):
 
     def forward(self, x, style):
         x = self.up(x)
-        gains, noise = self.noises * (2 / x.shape[1]) ** 0.5, torch.randn(len(x), 1, *x.shape[2:])
+        gains, noise = self.noises * (2 / x.shape[1]) ** 0.5, torch.randn(len(x), 1, *x.shape[2:], device=x.device)
         x = self.adain_1(lrelu(x + gains[0] * noise), style)
         return self.adain_2(lrelu(self.conv(x) + gains[1] * noise), style)
 
@@ -227,7 +233,7 @@ class StyleGenerator(nn.Module):
 
     def forward(self, z, second):
         first_style, second_style = self.mapping(z), self.mapping(second)
-        cut = torch.randint(0, len(self.blocks) - 1, ())
+        cut = torch.randint(0, len(self.blocks) - 1, (), device=z.device)
         h = self.start.expand(len(z), -1, -1, -1)
         for level, block in enumerate(self.blocks):
             before, h = h, block(h, torch.where(level <= cut, first_style, second_style))
@@ -250,8 +256,8 @@ def style_critic():
 def shifted(x, right, down, reach):
     """Every sample moved by whole pixels of its own, at most `reach`; zeros come in."""
     n, channels, height, width = x.shape
-    rows = torch.arange(height) - down[:, None] + reach
-    columns = torch.arange(width) - right[:, None] + reach
+    rows = torch.arange(height, device=x.device) - down[:, None] + reach
+    columns = torch.arange(width, device=x.device) - right[:, None] + reach
     places = rows[:, :, None] * (width + 2 * reach) + columns[:, None, :]
     padded = F.pad(x, (reach, reach, reach, reach)).flatten(2)
     return padded.gather(2, places.view(n, 1, -1).expand(-1, channels, -1)).view_as(x)
@@ -270,10 +276,10 @@ class PerturbGan:
         self.paint, self.generator_loss, self.adversary = wrap(self.fake), wrap(self.generator_loss), wrap(self.adversary)
 
     def latents(self):
-        return torch.randn(2, self.batch, self.latent)
+        return torch.randn(2, self.batch, self.latent, **PLACE)
 
     def draws(self):
-        right, down = ((torch.rand(2, self.batch) * 2 - 1) * self.reach).round().long()
+        right, down = ((torch.rand(2, self.batch, **PLACE) * 2 - 1) * self.reach).round().long()
         return *self.latents(), right, down
 
     def fake(self, z, other, right, down):
@@ -332,7 +338,7 @@ class Published(PerturbGan):
         super().__init__(wrap, StyleGenerator(4), StyleGenerator(3), style_critic(), side=64, batch=4, latent=512, least=0.25)
 
     def latents(self):
-        z, mate = torch.randn(2, self.batch, self.latent)
+        z, mate = torch.randn(2, self.batch, self.latent, **PLACE)
         return z, mate if random.random() < 0.9 else z.clone()
 
     def layers(self, z, second):
@@ -345,7 +351,7 @@ class Published(PerturbGan):
 
     def train_critic(self, index, fake):
         real = self.images[index % 4]
-        mixed = torch.lerp(fake, real, torch.rand(self.batch, 1, 1, 1))
+        mixed = torch.lerp(fake.float(), real, torch.rand(self.batch, 1, 1, 1, **PLACE))
         penalty = (self.slope(mixed).norm(dim=1) - 1).square().mean()
         update(self.critic_adam, self.adversary(real, fake) + 10 * penalty)
 
@@ -482,7 +488,7 @@ class Redo:
         return F.relu(1 - self.critic(real)).mean() + F.relu(1 + self.critic(fakes)).mean()
 
     def __call__(self, index):
-        image, z = self.images[index % 4], torch.randn(2, self.batch, self.latent)
+        image, z = self.images[index % 4], torch.randn(2, self.batch, self.latent, **PLACE)
         self.critic.requires_grad_(False)
         update(self.generator_adam, self.generator_loss(image, z))
         self.critic.requires_grad_(True)
@@ -523,57 +529,104 @@ SHAPES = [
 ]  # fmt: skip
 
 def convolutions(wrap):
-    """Forward and the gradients by input and weight."""
+    """Forward and the gradients by input and weight. What comes back has the precision of what went forth."""
+    kind = torch.get_autocast_dtype(device()) if torch.is_autocast_enabled(device()) else torch.float32
     for batch, channels, out, side, kernel, stride in SHAPES:
-        x = torch.randn(batch, channels, side, side, requires_grad=True)
-        w = torch.randn(out, channels, kernel, kernel, requires_grad=True)
-        g = torch.randn(batch, out, side // stride, side // stride)
+        x = torch.randn(batch, channels, side, side, requires_grad=True, **PLACE)
+        w = torch.randn(out, channels, kernel, kernel, requires_grad=True, **PLACE)
+        g = torch.randn(batch, out, side // stride, side // stride, dtype=kind, **PLACE)
         forward = wrap(functools.partial(F.conv2d, stride=stride, padding=(kernel - 1) // 2))
         yield f"{batch}x{channels}->{out} {side}x{side} k{kernel} s{stride}", lambda: torch.autograd.grad(forward(x, w), (x, w), g), {}
 
 def elementwise(wrap):
     """With the fewest bytes that can be moved: every input read once, every output written once."""
-    x, g = torch.randn(2, 16, 64, 64, 64)
-    a, b, c, d = torch.randn(4, 1, 64, 1, 1)
+    x, g = torch.randn(2, 16, 64, 64, 64, **PLACE)
+    a, b, c, d = torch.randn(4, 1, 64, 1, 1, **PLACE)
     size = 4 * x.numel()
     chain = wrap(lambda x: lrelu(x * a + b) * c + d)
     yield "chain", lambda: chain(x), {"bytes": 2 * size + 4 * 4 * 64}
     norm = wrap(functools.partial(F.instance_norm, eps=1e-5))
     yield "instance_norm", lambda: norm(x), {"bytes": 2 * size}
-    weight = nn.Parameter(torch.randn(x.numel()))
+    weight = nn.Parameter(torch.randn(x.numel(), **PLACE))
     weight.grad = g.flatten()
     adam = torch.optim.Adam([weight], lr=1e-3, foreach=True)
     yield "adam", wrap(lambda: adam.step()), {"bytes": 7 * size}
     slope, leaf = wrap(lrelu), x.clone().requires_grad_()
     yield "lrelu_backward", lambda: torch.autograd.grad(slope(leaf), leaf, g), {"bytes": 4 * size}
 
+def ceiling(wrap):
+    """Products of matrices of a side, and copies of so many numbers; small ones for a processor."""
+    side, numbers = (8192, 1 << 28) if device() == "cuda" else (1024, 1 << 24)
+    a, b = torch.randn(2, side, side, **PLACE)
+    yield "product", wrap(lambda: a @ b), {"flop": 2 * side**3}
+    x = torch.randn(numbers, **PLACE)
+    y = torch.empty_like(x)
+    yield "copy", wrap(lambda: y.copy_(x)), {"bytes": 8 * numbers}
+
 # ---- the command
 TRAININGS = {"W1": Iem, "W2": Compact, "W3": Published, "W4": Redo, "W5": Move, "W6": segmenter}
-OPERATIONS = {"W7": convolutions, "W8": elementwise}
+OPERATIONS = {"W7": convolutions, "W8": elementwise, "ceiling": ceiling}
 
 def milliseconds(begin):
     return (time.perf_counter() - begin) * 1e3
+
+def device():
+    """Its kind."""
+    return PLACE["device"].type
+
+def settled():
+    """Waits for the card."""
+    if device() == "cuda":
+        torch.cuda.synchronize()
 
 def measure(options, wrap):
     begin, first, cases = time.perf_counter(), None, []
     if options.workload in OPERATIONS:
         operations, warm, least, patience = OPERATIONS[options.workload](wrap), 1, 3, 300
     else:
-        training, index = TRAININGS[options.workload](wrap), itertools.count()
+        with PLACE["device"]:  # not around steps: it costs time in every call
+            training, index = TRAININGS[options.workload](wrap), itertools.count()
         operations, warm, least, patience = [("step", lambda: training(next(index)), {})], options.warm, options.steps, 0
-    for name, run, more in operations:
+    for name, step, more in operations:
+        run = marked(step) if options.compile else step
         run()
+        settled()
         first = first or milliseconds(begin)
         for _ in range(1, warm):
             run()
+        settled()
         since, runs = time.perf_counter(), 0
         while runs < least or milliseconds(since) < patience:
             run()
             runs += 1
+            if patience and runs % 16 == 0:
+                settled()  # else patience would be over long before the card is
+        settled()
         cases.append({"name": name, "ms": milliseconds(since) / runs, **more})
         if options.compile:
             torch.compiler.reset()  # another shape is another program, not a more general one
     return first, cases
+
+def marked(step):
+    """Tells the graphs of torch.compile where a step begins: what they left before may be overwritten."""
+
+    def run():
+        torch.compiler.cudagraph_mark_step_begin()
+        return step()
+
+    return run
+
+def prepare(options):
+    """The device, and how products and convolutions compute on it; gives the surroundings of every step."""
+    global BLUR
+    torch.set_num_threads(options.threads)
+    PLACE["device"] = torch.device(options.device)
+    BLUR = BLUR.to(PLACE["device"])
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    if options.precision == "bf16":
+        return torch.autocast(device(), dtype=torch.bfloat16)
+    return contextlib.nullcontext()
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -581,13 +634,23 @@ def main():
     for name, usual in (("--steps", 16), ("--warm", 8), ("--threads", 2)):
         parser.add_argument(name, type=int, default=usual)
     parser.add_argument("--compile", action="store_true", help="forwards and losses go through torch.compile")
+    parser.add_argument("--mode", default="default", help="of torch.compile, such as reduce-overhead")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    surroundings = prepare(options)
     torch.manual_seed(0)
     random.seed(0)
-    result = {"workload": options.workload, "torch": torch.__version__, "compiled": options.compile}
+    compiled = options.mode if options.compile else False
+    result = {"workload": options.workload, "torch": torch.__version__, "compiled": compiled}
+    result |= {"device": options.device, "precision": options.precision}
+    mode = None if options.mode == "default" else options.mode
     try:
-        first, cases = measure(options, functools.partial(torch.compile, dynamic=False) if options.compile else lambda function: function)
+        with surroundings:
+            wrap = functools.partial(torch.compile, dynamic=False, mode=mode) if options.compile else lambda function: function
+            first, cases = measure(options, wrap)
+        if device() == "cuda":
+            result["device_mb"] = torch.cuda.max_memory_allocated() / 1e6
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         result |= {"ms": sum(case["ms"] for case in cases), "cases": cases, "mb": peak / 1000, "first_ms": first}
     except Exception as error:
