@@ -3,6 +3,8 @@
 mod ceiling;
 mod compile;
 mod cpu;
+pub mod cuda;
+mod definition;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
 mod finding;
@@ -18,6 +20,7 @@ pub use ceiling::{Ceiling, ceiling};
 pub(crate) use compile::graph_hash;
 pub use compile::{Compiler, replaced};
 pub use cpu::Cpu;
+pub use cuda::Cuda;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;
 pub(crate) use finding::finite;
