@@ -8,6 +8,7 @@ mod definition;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
 mod finding;
+mod processor;
 mod profile;
 mod reference;
 
@@ -25,6 +26,7 @@ pub use cuda::Cuda;
 pub use dfdx::Dfdx;
 pub(crate) use finding::finite;
 pub use finding::{Finding, Statistics};
+pub use processor::{Processor, processor};
 pub use profile::{KernelProfile, Profiler, ProgramProfile};
 pub use reference::Reference;
 

@@ -189,7 +189,10 @@ impl Prepared {
         scratch.held = self.ready.held(stream)?;
         for (number, output) in scratch.outputs.iter_mut().enumerate() {
             match self.program.outputs[number].1 {
-                Place::Input(input) => output.copy_from_slice(&inputs[input][..output.len()]),
+                Place::Input(input) => {
+                    let elements = output.len();
+                    output.copy_from_slice(&inputs[input][..elements]);
+                }
                 _ => stream.download(&self.ready.output(bound, number)?, output)?,
             }
         }

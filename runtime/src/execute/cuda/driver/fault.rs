@@ -41,6 +41,16 @@ pub enum CardError {
     Misuse(String),
 }
 
+impl CardError {
+    /// The error without what to do.
+    pub fn reason(&self) -> String {
+        match self {
+            CardError::Missing(what) => what.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<CardError> for RunError {
     fn from(error: CardError) -> RunError {
         RunError::Environment(error.to_string())

@@ -63,16 +63,8 @@ impl Library {
     fn new(version: Result<String, CardError>, file: &str) -> Library {
         match version {
             Ok(version) => Library { version: Some(version), path: library::path(file), missing: None },
-            Err(error) => Library { version: None, path: None, missing: Some(reason(&error)) },
+            Err(error) => Library { version: None, path: None, missing: Some(error.reason()) },
         }
-    }
-}
-
-/// An error without what to do, which is what the caller is about to say.
-fn reason(error: &CardError) -> String {
-    match error {
-        CardError::Missing(what) => what.clone(),
-        other => other.to_string(),
     }
 }
 
@@ -82,7 +74,7 @@ fn cards() -> Vec<(About, Option<String>)> {
         let about = card::about(number).ok()?.1;
         Some(match Card::open(number).and_then(|card| card.stream()?.free()) {
             Ok(free) => (About { free: Some(free), ..about }, None),
-            Err(error) => (about, Some(reason(&error))),
+            Err(error) => (about, Some(error.reason())),
         })
     };
     (0..count).filter_map(one).collect()
