@@ -3,6 +3,7 @@
 mod ceiling;
 mod compile;
 mod cpu;
+pub mod cuda;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
 mod finding;

@@ -1,0 +1,3 @@
+//! NVIDIA cards: programs as CUDA C.
+
+pub mod print;
