@@ -12,7 +12,7 @@ use segc_compiler::ops::{Input, Sqrt, TABLE};
 use segc_compiler::plan::{finish, plan};
 use segc_compiler::{Graph, Program, fuse};
 use segc_runtime::execute::cuda::driver::{Bound, Buffer, Card, CardError, Module, Ready, Room};
-use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Printed};
+use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Precision, Printed};
 use segc_runtime::execute::{Cpu, Cuda, Device};
 
 #[path = "card/stand_in.rs"]
@@ -27,6 +27,7 @@ fn beside(case: &str, home: &Path, libraries: &Path, settings: &[(&str, &str)]) 
     let done = command.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success() && said.contains("1 passed"), "{case}: {said}");
+    said.lines().filter(|line| line.contains("skipped")).for_each(|line| println!("{line}"));
 }
 
 /// The same with a cache that nobody used before; the lines of the stand-in's log.
@@ -318,7 +319,7 @@ fn drivers_that_cannot_be_used_are_named() {
     beside("child_missing", home.path(), folder.path(), &[("EXPECT", "the driver has no `cuGraphLaunch`")]);
     std::fs::copy(libraries.join("libcuda.so.1"), folder.path().join("libcuda.so")).unwrap();
     stand_in::build("nvrtc.c", &folder.path().join("libnvrtc.so"), &["nvrtcGetCUBIN"]);
-    beside("child_missing", home.path(), folder.path(), &[("EXPECT", "NVRTC has no `nvrtcGetCUBIN`")]);
+    beside("child_missing", home.path(), folder.path(), &[("EXPECT", "has no `nvrtcGetCUBIN`")]);
     said(&[("SEGC_MOCK_CAPABILITY", "61"), ("EXPECT", "the card's compute capability is 6.1, and this NVRTC begins with 7.5")]);
 }
 
@@ -395,6 +396,32 @@ fn child_device() {
     assert_eq!(times.len(), ready.program().kernels.len());
     assert!(times.iter().any(|time| !time.is_zero()));
     close(&graph.outputs, &scratch.outputs, &truth);
+}
+
+#[test]
+fn nvrtc_itself_compiles_every_op() {
+    if stand_in::libraries().is_none() {
+        return;
+    }
+    // The stand-in for the driver alone, so that NVRTC is found where it is for everybody.
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    stand_in::build("driver.c", &folder.path().join("libcuda.so"), &[]);
+    let usual = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    let path = format!("{}:{usual}", folder.path().display());
+    beside("child_nvrtc", home.path(), folder.path(), &[("LD_LIBRARY_PATH", &path)]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_nvrtc() {
+    let (graph, _) = table();
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        // What it makes is for a card, and the stand-in cannot load it.
+        match Cuda::new(precision).prepare(plan(&fuse(&graph, true))).err().unwrap().to_string() {
+            text if text.contains("NVRTC, which compiles kernels, was not found") => return println!("skipped: there is no NVRTC"),
+            text => assert!(text.contains("failed to load kernels: CUDA_ERROR_INVALID_IMAGE"), "{text}"),
+        }
+    }
 }
 
 #[test]
