@@ -8,7 +8,7 @@ mod card;
 mod support;
 
 use card::{Card, Placed, has_compiler, needs_host};
-use segc_compiler::kernel::{Kernel, Slide};
+use segc_compiler::kernel::{Kernel, Place, Slide};
 use segc_compiler::ops::{Conv2d, Derivative, Dot, Draws, Exactness, Form, Op, Permute, Sample, Scatter, Sum, TABLE};
 use segc_compiler::plan::finish;
 use segc_compiler::{Graph, NodeId, Program, differentiate, fuse, plan, simplify};
@@ -139,6 +139,10 @@ fn random_graphs_agree_with_the_cpu_also_where_they_write_over_operands() {
         // Results in rooms of their own, and the first over the first input.
         for (how, replaces) in [("placed", vec![None; 3]), ("over", vec![Some(0), None, None])] {
             let program = finish(graph.clone(), true, &replaces);
+            if program.outputs.iter().zip(&program.over).any(|((_, place, _), over)| over.is_none() && *place == Place::Input(0)) && how == "over" {
+                // An output that is the input itself reads what was written over it.
+                continue;
+            }
             let text = printed(&program, Precision::F32);
             bench.add(format!("seed {seed}, {how}"), &program, &text, &inputs, truth.clone(), 1e-4);
         }
