@@ -1,4 +1,4 @@
-//! `segc doctor`, and runs on a card, beside a stand-in for one (`runtime/tests/card`), and where there is none.
+//! `segc doctor`, and runs on a card, beside a stand-in for one (`runtime/tests/card/stand_in`), and where there is none.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use support::{Said, home, segc};
 
-#[path = "../runtime/tests/card/stand_in.rs"]
+#[path = "../runtime/tests/card/stand_in/mod.rs"]
 mod stand_in;
 mod support;
 

@@ -1,4 +1,4 @@
-//! The room of the driver against a stand-in for a card (`tests/card`). Libraries are loaded once per process and looked for in
+//! The room of the driver against a stand-in for a card (`tests/card/stand_in`). Libraries are loaded once per process and looked for in
 //! `LD_LIBRARY_PATH`, so each case here is an ignored test that a process of its own runs beside the stand-in.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -15,7 +15,7 @@ use segc_runtime::execute::cuda::driver::{Bound, Buffer, Card, CardError, Module
 use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Precision, Printed};
 use segc_runtime::execute::{Cpu, Cuda, Device};
 
-#[path = "card/stand_in.rs"]
+#[path = "card/stand_in/mod.rs"]
 mod stand_in;
 mod support;
 
