@@ -49,5 +49,8 @@ pub fn log(home: &Path) -> Vec<String> {
 
 fn sources() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [own.join("tests/card/stand_in"), own.join("runtime/tests/card/stand_in")].into_iter().find(|path| path.join("driver.c").is_file()).unwrap()
+    [own.join("tests/card/stand_in"), own.join("runtime/tests/card/stand_in")]
+        .into_iter()
+        .find(|path| path.join("driver.c").is_file())
+        .unwrap()
 }

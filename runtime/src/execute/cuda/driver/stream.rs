@@ -172,8 +172,7 @@ impl<'a> Stream<'a> {
         let ([x, y, z], [width, height, depth]) = (grid, block);
         let (stream, arguments) = (self.inner().stream, arguments.as_mut_ptr());
         // SAFETY: the driver reads the pointers before it returns; the rest is the caller's promise.
-        let code =
-            unsafe { sys::cuLaunchKernel(function.handle(), x, y, z, width, height, depth, shared, stream, arguments, null_mut()) };
+        let code = unsafe { sys::cuLaunchKernel(function.handle(), x, y, z, width, height, depth, shared, stream, arguments, null_mut()) };
         told(code, "start a kernel")
     }
 
