@@ -39,7 +39,10 @@ pub(super) fn print(text: &mut Text, whole: &Whole, slide: &Slide) -> Option<()>
         depth,
         left: Side { at: *weight, read, deep: true },
         right: Side { at: *picture, read: lines.join("\n"), deep: broad < WIDE && across > broad },
-        place: format!("return (column / {places}u * {groups}u + batch) * {}u + row * {places}u + column % {places}u;", own * places),
+        place: format!(
+            "return (column / {places}u * {groups}u + batch) * {}u + row * {places}u + column % {places}u;",
+            own * places
+        ),
         to: *to,
     };
     product.print(text);
