@@ -8,9 +8,12 @@ Parts, in this order:
     selftest  `segc selftest`: ops, golden cases, steps of a training, compute-sanitizer where it is
     moves     a run that begins on the card and continues on the processor, and the other way round
     training  the default of specs/perturbgan.seg on the card and on the processor, with the IoUs of both
-    bench     `segc bench` for each workload in each precision, beside PyTorch eager and compiled
+    bench     `segc bench` for each workload in each precision, beside PyTorch
+    compiled  W2 to W6 in strict f32 beside torch.compile (`--mode`), whose compilation takes minutes
 
-Each part has a limit of its own, and all together have `--minutes`; what fails or takes too long is recorded, and the rest runs. The file is
+
+Each part has a limit of its own, and all together have `--minutes`; what fails or takes too long is recorded, what no time is left for is left
+out, and the rest runs. `compiled` is done when it is named, in a session of its own. The file is
 written anew after every part, so that an end from outside loses nothing that was done. The exit code is 1 if a part failed.
 
 It needs the program, the folders benches, specs and tests/goldens beside each other, and for the peer a Python with `torch` (this one,
@@ -31,11 +34,11 @@ import tempfile
 import time
 
 HOME = pathlib.Path(__file__).resolve().parent.parent
-PARTS = ["doctor", "selftest", "moves", "training", "bench"]
+PARTS = ["doctor", "selftest", "moves", "training", "bench", "compiled"]
 WORKLOADS = ["W1", "W2", "W3", "W4", "W5", "W6", "W7"]
 PRECISIONS = ["f32", "tf32", "bf16"]
-# Seconds that a part may take at most; bench: each workload in each precision.
-LIMITS = {"doctor": 30, "selftest": 150, "moves": 90, "training": 200, "bench": 100}
+# Seconds that a part may take at most; bench and compiled: each workload in each precision.
+LIMITS = {"doctor": 30, "selftest": 150, "moves": 90, "training": 200, "bench": 60, "compiled": 200}
 
 
 class Session:
@@ -54,7 +57,7 @@ class Session:
         limit = min(limit, self.left())
         command = [str(self.options.segc), *map(str, words)]
         if limit < 1:
-            return {"command": command, "error": "no time is left", "seconds": 0.0}
+            return {"command": command, "left_out": "no time is left", "seconds": 0.0}
         begun = time.monotonic()
         try:
             # A process group of its own, so that its peers end with it.
@@ -79,7 +82,7 @@ class Session:
         """Keeps what a part gave, says it, and writes the file."""
         record.pop("out", None)
         self.parts.append({"part": name, **record})
-        said = f"failed: {record['error']}" if "error" in record else record.get("line", "done")
+        said = f"failed: {record['error']}" if "error" in record else record.get("left_out", record.get("line", "done"))
         print(f"{time.monotonic() - self.begun:6.0f} s  {name}: {said}", flush=True)
         self.write()
 
@@ -119,7 +122,8 @@ def parsed(record, name="found"):
     try:
         record[name] = json.loads(record.get("out", ""))
     except ValueError:
-        record.setdefault("error", "it said no JSON")
+        if "left_out" not in record:
+            record.setdefault("error", "it said no JSON")
     return record
 
 
@@ -153,10 +157,10 @@ def moves(session):
     """Some steps on one device, the rest on the other."""
     small = ["--set", "resolution=8", "--set", "widest=16", "--set", "latent=16", "--set", "grow_for=640", "--set", "study_for=20"]
     for first, second in ((session.options.on, "cpu"), ("cpu", session.options.on)):
-        out = session.scratch / f"moves-{first}-{second}"
-        record = run(session, first, out, [*small, "--stop-after", "20"], LIMITS["moves"] / 4)
-        if "error" not in record:
-            record = run(session, second, out, [*small, *([] if first == second else ["--move"])], LIMITS["moves"] / 4)
+        begun, out = session.scratch / f"{first}-before-{second}", session.scratch / f"{second}-after-{first}"
+        record = run(session, first, begun, [*small, "--stop-after", "20"], LIMITS["moves"] / 4)
+        if "error" not in record and "left_out" not in record:
+            record = run(session, second, out, [*small, "--from", begun], LIMITS["moves"] / 4)
             record["figures"] = figures(out)
             if "error" not in record and not record["figures"]:
                 record["error"] = "the run that was continued measured nothing"
@@ -179,13 +183,29 @@ def bench(session):
     options = session.options
     for workload in options.workloads:
         for precision in options.precision:
-            words = ["bench", workload, "--peer", "--compiled", "--json", "--repeats", options.repeats]
-            if options.on != "cpu":
-                words += ["--on", options.on, "--precision", precision]
-            record = parsed(session.run(words, LIMITS["bench"]))
-            session.note(f"bench {workload} {precision}", record)
+            measured(session, "bench", workload, precision, [])
             if options.on == "cpu":
                 break
+
+
+def compiled(session):
+    for workload in WORKLOADS[1:6]:
+        if workload in session.options.workloads:
+            measured(session, "compiled", workload, "f32", ["--compiled", "--mode", session.options.mode])
+
+
+def measured(session, part, workload, precision, more):
+    """One workload in one precision; what the card reaches is measured once for each precision."""
+    options = session.options
+    words = ["bench", workload, "--peer", "--json", "--repeats", options.repeats, *more]
+    if options.on != "cpu":
+        words += ["--on", options.on, "--precision", precision, "--ceilings", session.scratch / "ceilings.json"]
+    record = parsed(session.run(words, LIMITS[part]))
+    rows = record.get("found", [])
+    for row in rows.get("rows", []) if isinstance(rows, dict) else rows:
+        ratios = [f"{kind} takes {row[f'ratio_{kind}']:.2f} times as long" for kind in ("eager", "compiled") if row.get(f"ratio_{kind}")]
+        record["line"] = ", ".join([f"{row['ours_ms']:.3f} ms" if row.get("ours_ms") else "not measured", *ratios])
+    session.note(f"{part} {workload} {precision}", record)
 
 
 def program():
@@ -211,10 +231,11 @@ def main():
     parser.add_argument("--python", default=sys.executable, help="a Python with torch, for the peer and its libraries")
     parser.add_argument("--on", default="cuda", help="the device that is looked at")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("card.json"))
-    parser.add_argument("--only", type=choice(PARTS), default=PARTS, help="parts, with a comma between")
+    parser.add_argument("--only", type=choice(PARTS), default=PARTS[:-1], help="parts, with a comma between")
     parser.add_argument("--skip", type=choice(PARTS), default=[], help="parts that are left out")
     parser.add_argument("--workloads", type=choice([*WORKLOADS, "W8"]), default=WORKLOADS)
     parser.add_argument("--precision", type=choice(PRECISIONS), default=PRECISIONS)
+    parser.add_argument("--mode", default="reduce-overhead", help="of torch.compile")
     parser.add_argument("--repeats", type=int, default=1, help="measurements of each side")
     parser.add_argument("--minutes", type=float, default=10, help="for all together")
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="NAME=VALUE", help="a param of the training")

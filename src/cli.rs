@@ -1,9 +1,13 @@
 //! What can be typed: the commands with their options and help texts.
 
+mod texts;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use segc_runtime::execute::cuda::print::Precision;
+use texts::{ABOUT, AFTER, BENCH_EXAMPLES, RUN_EXAMPLES, SEGMENT_EXAMPLES, SELFTEST_EXAMPLES, SWEEP_EXAMPLES};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -47,6 +51,8 @@ pub enum Command {
     Weights(Weights),
     /// List the ops that the language is built on
     Ops,
+    /// Say what this machine has to compute with, and how to get what is missing
+    Doctor(Doctor),
     /// Write a commented spec to start from
     New(New),
 }
@@ -69,6 +75,9 @@ pub struct Run {
     /// Replace the run that is in the folder
     #[arg(long)]
     pub overwrite: bool,
+    /// Begin where the same run on another device stands: its newest checkpoint, by its folder
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
     /// Print faults and errors only
     #[arg(long, short)]
     pub quiet: bool,
@@ -204,6 +213,9 @@ pub struct Machine {
     /// Compute with the instructions that every processor has, for finding faults of faster kernels
     #[arg(long, conflicts_with = "on")]
     pub portable: bool,
+    /// How products of matrices and convolutions read their operands on a card; sums are in single precision [default: f32]
+    #[arg(long, value_name = "PRECISION", conflicts_with = "portable")]
+    pub precision: Option<PrecisionName>,
 }
 
 /// How many threads compute.
@@ -234,6 +246,18 @@ pub struct Bench {
     /// Measure `torch.compile` as well
     #[arg(long, requires = "peer")]
     pub compiled: bool,
+    /// Mode of `torch.compile` [default: `default`, on a card `reduce-overhead`]
+    #[arg(long, value_name = "MODE", requires = "compiled")]
+    pub mode: Option<String>,
+    /// What computes, for both sides
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", conflicts_with = "scaling")]
+    pub on: DeviceName,
+    /// Precisions of products of matrices and convolutions on a card, with a comma between; each has rows of its own [default: f32]
+    #[arg(long, value_name = "PRECISIONS", value_delimiter = ',')]
+    pub precision: Vec<PrecisionName>,
+    /// What a card reaches at most, as an earlier measurement wrote it here; measured and written where it is not there
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub ceilings: Option<PathBuf>,
     /// Print a list of all figures as JSON
     #[arg(long)]
     pub json: bool,
@@ -388,6 +412,14 @@ pub struct WeightsConvert {
     pub overwrite: bool,
 }
 
+/// `segc doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `segc new`.
 #[derive(Debug, Args)]
 pub struct New {
@@ -415,6 +447,41 @@ pub enum DeviceName {
     /// The crate dfdx with its own derivatives: a slow second opinion.
     #[cfg(feature = "dfdx")]
     Dfdx,
+    /// An NVIDIA card; `segc doctor` says whether there is one.
+    Cuda,
+    /// An NVIDIA card if there is one, else the processor.
+    Auto,
+}
+
+/// Precisions of `--precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// As they are.
+    F32,
+    /// Rounded to 10 bits of mantissa.
+    Tf32,
+    /// Rounded to 7 bits of mantissa.
+    Bf16,
+}
+
+impl PrecisionName {
+    /// What the runtime calls it.
+    pub fn precision(self) -> Precision {
+        match self {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Tf32 => Precision::Tf32,
+            PrecisionName::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// As it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            PrecisionName::F32 => "f32",
+            PrecisionName::Tf32 => "tf32",
+            PrecisionName::Bf16 => "bf16",
+        }
+    }
 }
 
 /// Stages of `segc show`, in the order in which a spec goes through them.
@@ -471,50 +538,6 @@ fn name_and_value(text: &str) -> Result<(String, String), String> {
         _ => Err("write a param's name, =, and its value, such as --set size=64 or --set 'starts=[1/2, 3/4]'".into()),
     }
 }
-
-const ABOUT: &str = "Unsupervised object segmentation, described in a small declarative language.\n\n\
-    A spec (.seg) says what a mask must satisfy; segc checks it, compiles it and runs it.";
-
-const AFTER: &str = "Start here:\n  \
-    segc run specs/iem.seg         find masks in generated scenes and open the report\n  \
-    segc segment RUN PHOTOS        find the masks of photographs with that run\n  \
-    segc new mine                  write mine.seg, a spec to change\n  \
-    segc COMMAND --help            more on a command\n\n\
-    Exit codes:\n  \
-    0 done   1 faults found by check or selftest   2 wrong usage or spec   3 data   4 checkpoint\n  \
-    5 numbers not finite   6 disk or device   75 stopped by a signal after saving\n  \
-    101 a fault of segc itself";
-
-const RUN_EXAMPLES: &str = "Examples:\n  \
-    segc run specs/iem.seg\n  \
-    segc run specs/iem.seg +paper --set photos=PHOTOS --set labels=MASKS\n  \
-    segc run specs/iem.seg --set size=64 --set 'starts=[1/2, 3/4]' --out runs/mine\n\n\
-    A run that was stopped (Ctrl-C, --stop-after) is continued by the same command. The folder of a run\n\
-    holds report.html, summary.json, metrics.jsonl, grid.png, masks/, run.json, and where models are\n\
-    trained checkpoints/ and pictures/.";
-
-const SEGMENT_EXAMPLES: &str = "Examples:\n  \
-    segc segment runs/perturbgan-1a2b3c4d PHOTOS\n  \
-    segc segment runs/mine heron.jpg gull.png --only cutout --out cut\n\n\
-    For NAME.jpg it writes NAME.mask.png, NAME.cutout.png and NAME.overlay.png, of its own size.\n\
-    A photograph is seen whole, squeezed to the square that the spec computes on.";
-
-const BENCH_EXAMPLES: &str = "Examples:\n  \
-    segc bench W2 W7\n  \
-    SEGC_PEER=venv/bin/python segc bench --peer --compiled --json > bench.json\n\n\
-    Each measurement runs in a process of its own, in turns with those of the peer. benches/README.md says what the workloads are.";
-
-const SELFTEST_EXAMPLES: &str = "Examples:\n  \
-    segc selftest\n  \
-    segc selftest --on reference --only ops --ops conv2d,sum\n  \
-    segc selftest --goldens tests/goldens --json selftest.json\n\n\
-    It ends with a table; the exit code is 1 if something is wrong.";
-
-const SWEEP_EXAMPLES: &str = "Examples:\n  \
-    segc sweep specs/perturbgan.seg --variants none,no_shift,single --seeds 3\n  \
-    segc sweep specs/iem.seg +paper --set photos=PHOTOS --set labels=MASKS --out sweeps/iem\n\n\
-    Each run has a folder of its own, OUT/VARIANT/seed-N. The same command continues a sweep that was stopped:\n\
-    runs that are complete are not done again, half ones go on. sweep.json and sweep.html hold all figures.";
 
 #[cfg(test)]
 mod tests {

@@ -556,7 +556,7 @@ def elementwise(wrap):
 
 def ceiling(wrap):
     """Products of matrices of a side, and copies of so many numbers; small ones for a processor."""
-    side, numbers = (8192, 1 << 28) if device() == "cuda" else (1024, 1 << 24)
+    side, numbers = (8192, 1 << 26) if device() == "cuda" else (1024, 1 << 24)
     a, b = torch.randn(2, side, side, **PLACE)
     yield "product", wrap(lambda: a @ b), {"flop": 2 * side**3}
     x = torch.randn(numbers, **PLACE)

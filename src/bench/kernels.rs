@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use segc_compiler::build::Leaf;
 use segc_compiler::kernel::Slide;
-use segc_compiler::{Graph, NodeId, ops, plan};
-use segc_runtime::execute::{Cpu, Device};
+use segc_compiler::{Graph, NodeId, Program, ops, plan};
+use segc_runtime::execute::{Cpu, Cuda, Device};
+use segc_runtime::session::On;
 
 use super::{Case, Measured};
 
@@ -38,7 +39,7 @@ const SHAPES: [[usize; 6]; 20] = [
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Every convolution forward, and both of its gradients.
-pub fn convolutions(threads: usize) -> Result<Measured, String> {
+pub fn convolutions(on: On, threads: usize) -> Result<Measured, String> {
     let mut cases = Vec::new();
     for [batch, from, to, side, kernel, stride] in SHAPES {
         let mut graph = Graph::default();
@@ -53,13 +54,28 @@ pub fn convolutions(threads: usize) -> Result<Measured, String> {
         let loss = graph.sum(product, &[0, 1, 2, 3]);
         let slopes = [x, w].map(|by| graph.add(Arc::new(ops::Grad), &[loss, by]));
         graph.outputs = vec![("y".into(), y), ("dx".into(), slopes[0]), ("dw".into(), slopes[1])];
-        cases.push(case(format!("{batch}x{from}->{to} {side}x{side} k{kernel} s{stride}"), graph, threads, None)?);
+        cases.push(case(format!("{batch}x{from}->{to} {side}x{side} k{kernel} s{stride}"), graph, on, threads, None)?);
     }
     Ok(all(cases))
 }
 
+/// A product of matrices of a side, and a copy of so many numbers; small ones for a processor.
+pub fn ceiling(on: On, threads: usize) -> Result<Measured, String> {
+    let (side, numbers) = if matches!(on, On::Cuda(_)) { (8192, 1 << 26) } else { (1024, 1 << 24) };
+    let mut graph = Graph::default();
+    let (a, b) = (input(&mut graph, &[side, side]), input(&mut graph, &[side, side]));
+    let y = graph.add(Arc::new(ops::Dot { a: vec![0, 1], b: vec![1, 2], result: vec![0, 2] }), &[a, b]);
+    graph.outputs = vec![("y".into(), y)];
+    let product = case("product".into(), graph, on, threads, None)?;
+    let mut graph = Graph::default();
+    let x = input(&mut graph, &[numbers]);
+    let y = graph.scaled(x, 2.0);
+    graph.outputs = vec![("y".into(), y)];
+    Ok(all(vec![product, case("copy".into(), graph, on, threads, Some(8 * numbers))?]))
+}
+
 /// Chains and norms over `[16, 64, 64, 64]`.
-pub fn streams(threads: usize) -> Result<Measured, String> {
+pub fn streams(on: On, threads: usize) -> Result<Measured, String> {
     const SHAPE: [usize; 4] = [16, 64, 64, 64];
     let elements = SHAPE.iter().product::<usize>();
     let mut cases = Vec::new();
@@ -76,19 +92,19 @@ pub fn streams(threads: usize) -> Result<Measured, String> {
     let again = graph.times(bent, c);
     let y = graph.plus(again, d);
     graph.outputs = vec![("y".into(), y)];
-    cases.push(case("chain".into(), graph, threads, Some(8 * elements))?);
+    cases.push(case("chain".into(), graph, on, threads, Some(8 * elements))?);
 
     let mut graph = Graph::default();
     let x = input(&mut graph, &SHAPE);
     let y = standardised(&mut graph, x, &SHAPE);
     graph.outputs = vec![("y".into(), y)];
-    cases.push(case("instance_norm".into(), graph, threads, Some(8 * elements))?);
+    cases.push(case("instance_norm".into(), graph, on, threads, Some(8 * elements))?);
 
     let mut graph = Graph::default();
     let [w, m, v, g] = [(); 4].map(|()| input(&mut graph, &[elements]));
     let outputs = adam(&mut graph, [w, m, v, g]);
     graph.outputs = outputs;
-    cases.push(case("adam".into(), graph, threads, Some(28 * elements))?);
+    cases.push(case("adam".into(), graph, on, threads, Some(28 * elements))?);
 
     let mut graph = Graph::default();
     let (x, g) = (input(&mut graph, &SHAPE), input(&mut graph, &SHAPE));
@@ -97,7 +113,7 @@ pub fn streams(threads: usize) -> Result<Measured, String> {
     let loss = graph.sum(product, &[0, 1, 2, 3]);
     let slope = graph.add(Arc::new(ops::Grad), &[loss, x]);
     graph.outputs = vec![("y".into(), y), ("dx".into(), slope)];
-    cases.push(case("lrelu_backward".into(), graph, threads, Some(16 * elements))?);
+    cases.push(case("lrelu_backward".into(), graph, on, threads, Some(16 * elements))?);
     Ok(all(cases))
 }
 
@@ -146,25 +162,33 @@ fn adam(graph: &mut Graph, [w, m, v, g]: [NodeId; 4]) -> Vec<(String, NodeId)> {
     [("w", next), ("m", m), ("v", v)].map(|(name, id)| (name.to_owned(), id)).to_vec()
 }
 
-/// The best of the runs that fit into [`PATIENCE`], at least three. `bytes`: the least traffic that the result needs.
-fn case(name: String, graph: Graph, threads: usize, bytes: Option<usize>) -> Result<Case, String> {
+/// The mean of the runs that fit into [`PATIENCE`], at least three; on a card inputs lie there already. `bytes`: the least traffic that the result needs.
+fn case(name: String, graph: Graph, on: On, threads: usize, bytes: Option<usize>) -> Result<Case, String> {
     let results = vec![None; graph.outputs.len()];
     let program = plan::finish(graph, true, &results);
     let cost = program.cost();
-    let ready = Cpu::new(threads)?.prepare(program).map_err(|error| error.to_string())?;
-    let sizes = ready.program().inputs.iter().map(|(_, shape)| shape.iter().product::<usize>());
+    let sizes = program.inputs.iter().map(|(_, shape)| shape.iter().product::<usize>());
     let values: Vec<Vec<f32>> = sizes.map(|size| (0..size).map(|i| (i as f32 * 0.37).sin().abs() + 0.1).collect()).collect();
     let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    let mean = match on {
+        On::Cuda(precision) => Cuda::new(precision).pace(program, &inputs, PATIENCE).map_err(|error| error.to_string())?.as_secs_f64(),
+        _ => on_processor(program, &inputs, threads)?,
+    };
+    Ok(Case { name, ms: 1e3 * mean, flop: cost.flop as f64, bytes: bytes.map_or(cost.bytes as f64, |bytes| bytes as f64) })
+}
+
+/// Mean seconds of the runs that fit into [`PATIENCE`], at least three.
+fn on_processor(program: Program, inputs: &[&[f32]], threads: usize) -> Result<f64, String> {
+    let ready = Cpu::new(threads)?.prepare(program).map_err(|error| error.to_string())?;
     let mut scratch = ready.scratch();
-    ready.run(&inputs, &mut scratch)?;
+    ready.run(inputs, &mut scratch)?;
     let (begin, mut times) = (Instant::now(), Vec::new());
     while times.len() < 3 || begin.elapsed() < PATIENCE {
         let start = Instant::now();
-        ready.run(&inputs, &mut scratch)?;
+        ready.run(inputs, &mut scratch)?;
         times.push(start.elapsed().as_secs_f64());
     }
-    let mean = times.iter().sum::<f64>() / times.len() as f64;
-    Ok(Case { name, ms: 1e3 * mean, flop: cost.flop as f64, bytes: bytes.map_or(cost.bytes as f64, |bytes| bytes as f64) })
+    Ok(times.iter().sum::<f64>() / times.len() as f64)
 }
 
 fn all(cases: Vec<Case>) -> Measured {

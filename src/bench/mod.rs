@@ -1,5 +1,6 @@
 //! `segc bench`: whole training steps and single kernels, beside PyTorch on the same machine, in turns.
 
+mod card;
 mod kernels;
 mod peer;
 mod scaling;
@@ -11,13 +12,15 @@ use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 
 use segc_runtime::execute::{Ceiling, ceiling};
+use segc_runtime::session::On;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Bench;
+use crate::cli::{Bench, Machine};
+use crate::commands::run::device;
 use crate::compiled::misused;
 use crate::console::{self, Exit};
 use table::Row;
-use workload::{WORKLOADS, Workload};
+use workload::{CEILING, WORKLOADS, Workload};
 
 /// What one measurement of a workload says, in segc or in a peer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,6 +34,9 @@ pub struct Measured {
     /// The peak of the process's memory, MB.
     #[serde(default)]
     pub mb: f64,
+    /// The peak of what tensors take on the card, MB, where the peer says it.
+    #[serde(default)]
+    pub device_mb: Option<f64>,
     /// From the beginning to the end of the first step.
     #[serde(default)]
     pub first_ms: f64,
@@ -80,6 +86,11 @@ pub fn bench(args: &Bench) -> Exit {
             None
         }
     };
+    match computing(args) {
+        Err(exit) => return exit,
+        Ok((On::Cuda(_), card)) => return card::bench(args, &wanted, peer.as_deref(), &card),
+        Ok(_) => {}
+    }
     let ceiling = ceiling(threads);
     let mut rows = Vec::new();
     for workload in wanted {
@@ -100,16 +111,26 @@ pub fn bench(args: &Bench) -> Exit {
     Exit::Done
 }
 
+/// What computes, and what is said of it. Errors: a card that is not there, or something that is no matter of speed.
+fn computing(args: &Bench) -> Result<(On, String), Exit> {
+    let machine = Machine { threads: args.threads, on: args.on, portable: false, precision: args.precision.first().copied() };
+    match device(&machine)? {
+        own @ (On::Cpu | On::Cuda(_), _) => Ok(own),
+        _ => Err(misused("what is measured is the processor or a card: give --on cpu or --on cuda")),
+    }
+}
+
 /// Measures in turns: segc, PyTorch, PyTorch compiled, and again.
 fn measure(workload: &Workload, args: &Bench, threads: usize, peer: Option<&str>, ceiling: Ceiling) -> Result<Row, String> {
     let mut row = Row::new(workload, ceiling);
     for _ in 0..args.repeats.get() {
         let steps = steps(workload, args);
-        row.ours.push(child(workload, steps.1, threads, &[])?);
+        row.ours.push(child(workload, steps.1, threads, &[], &[])?);
         if let Some(peer) = peer {
-            row.eager.push(peer::run(peer, workload.name, steps, threads, false)?);
+            row.eager.push(peer::run(peer, workload.name, steps, threads, None, None)?);
             if args.compiled {
-                row.compiled.push(peer::run(peer, workload.name, steps, threads, true)?);
+                let mode = args.mode.as_deref().or(Some("default"));
+                row.compiled.push(peer::run(peer, workload.name, steps, threads, mode, None)?);
             }
         }
     }
@@ -121,12 +142,12 @@ fn steps(workload: &Workload, args: &Bench) -> (usize, usize) {
     (workload.steps.0, args.steps.map_or(workload.steps.1, NonZeroUsize::get))
 }
 
-/// One measurement in a process of its own, so that its memory is its own.
-fn child(workload: &Workload, steps: usize, threads: usize, sets: &[(&str, usize)]) -> Result<Measured, String> {
+/// One measurement in a process of its own, so that its memory is its own. `more`: words that say what computes.
+fn child(workload: &Workload, steps: usize, threads: usize, sets: &[(&str, usize)], more: &[String]) -> Result<Measured, String> {
     let program = std::env::current_exe().map_err(|cause| format!("this program is not found: {cause}"))?;
     let words = ["bench", "--alone", workload.name, "--steps", &steps.to_string(), "--threads", &threads.to_string()].map(String::from);
     let sets = sets.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]);
-    let output = Command::new(program).args(words).args(sets).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = Command::new(program).args(words).args(more).args(sets).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     answer(&output.map_err(|cause| format!("segc cannot be started: {cause}"))?.stdout)
 }
 
@@ -139,10 +160,14 @@ fn answer(bytes: &[u8]) -> Result<Measured, String> {
 
 /// Measures one workload here and prints it.
 fn alone(args: &Bench, name: &str) -> Exit {
-    let Some(workload) = WORKLOADS.iter().find(|workload| workload.name == name) else {
+    let Some(workload) = WORKLOADS.iter().chain([&CEILING]).find(|workload| workload.name == name) else {
         return misused(&format!("there is no workload `{name}`"));
     };
-    match workload.measure(steps(workload, args), args.threads.count(), &args.sets) {
+    let on = match computing(args) {
+        Ok((on, _)) => on,
+        Err(exit) => return exit,
+    };
+    match workload.measure(steps(workload, args), on, args.threads.count(), &args.sets) {
         Ok(measured) => {
             console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
             Exit::Done

@@ -19,12 +19,22 @@ pub fn interpreter(wanted: bool) -> Result<Option<String>, String> {
     }
 }
 
-/// One measurement of a workload.
-pub fn run(interpreter: &str, workload: &str, (warm, steps): (usize, usize), threads: usize, compiled: bool) -> Result<Measured, String> {
+/// One measurement of a workload, through `torch.compile` in a mode or without it; on the processor, or on a card in a precision.
+pub fn run(
+    interpreter: &str,
+    workload: &str,
+    (warm, steps): (usize, usize),
+    threads: usize,
+    mode: Option<&str>,
+    card: Option<&str>,
+) -> Result<Measured, String> {
     let mut command = Command::new(interpreter);
     command.args(["-", workload, "--warm", &warm.to_string(), "--steps", &steps.to_string(), "--threads", &threads.to_string()]);
-    if compiled {
-        command.arg("--compile");
+    if let Some(mode) = mode {
+        command.args(["--compile", "--mode", mode]);
+    }
+    if let Some(precision) = card {
+        command.args(["--device", "cuda", "--precision", precision]);
     }
     let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut process = started.map_err(|cause| format!("{interpreter} cannot be started: {cause}"))?;

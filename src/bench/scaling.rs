@@ -91,7 +91,7 @@ pub fn measure(args: &Bench, threads: usize, file: &Path) -> Exit {
 
 fn one(args: &Bench, threads: usize, sets: &[(&str, usize)]) -> Result<Measured, String> {
     let workload = WORKLOADS.iter().find(|workload| workload.name == WORKLOAD).ok_or("there is nothing to train")?;
-    child(workload, super::steps(workload, args).1, threads, sets)
+    child(workload, super::steps(workload, args).1, threads, sets, &[])
 }
 
 impl Series {

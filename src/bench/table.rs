@@ -9,8 +9,10 @@ use crate::commands::compare::aligned;
 
 /// All measurements of a workload, in the order in which they were made.
 pub struct Row {
-    name: &'static str,
+    name: String,
     what: &'static str,
+    /// On a card.
+    precision: Option<&'static str>,
     bound: Bound,
     ceiling: Ceiling,
     pub ours: Vec<Measured>,
@@ -21,13 +23,37 @@ pub struct Row {
 impl Row {
     pub fn new(workload: &Workload, ceiling: Ceiling) -> Row {
         let Workload { name, what, bound, .. } = workload;
-        Row { name, what, bound: *bound, ceiling, ours: Vec::new(), eager: Vec::new(), compiled: Vec::new() }
+        Row {
+            name: (*name).to_owned(),
+            what,
+            precision: None,
+            bound: *bound,
+            ceiling,
+            ours: Vec::new(),
+            eager: Vec::new(),
+            compiled: Vec::new(),
+        }
+    }
+
+    /// The same on a card in a precision.
+    pub fn in_precision(self, word: &'static str) -> Row {
+        Row { precision: Some(word), ..self }
+    }
+
+    /// Whether segc itself could not be measured.
+    pub fn failed(&self) -> bool {
+        self.ours.iter().any(|one| one.error.is_some())
+    }
+
+    /// Its name with the precision.
+    fn label(&self) -> String {
+        self.precision.map_or_else(|| self.name.clone(), |word| format!("{} {word}", self.name))
     }
 
     /// How many times as long a peer takes: of each pair of measurements, then the median. Of workloads with several cases the geometric
     /// mean over the cases.
     fn ratio(&self, peer: &[Measured]) -> Option<f64> {
-        let pairs = self.ours.iter().zip(peer).filter(|(_, theirs)| theirs.error.is_none());
+        let pairs = self.ours.iter().zip(peer).filter(|(ours, theirs)| ours.error.is_none() && theirs.error.is_none());
         median(pairs.map(|(ours, theirs)| ratio(ours, theirs)).collect())
     }
 
@@ -37,7 +63,7 @@ impl Row {
             Bound::Arithmetic => ours.flop / (1e-3 * ours.ms) / self.ceiling.flop_per_second,
             Bound::Traffic => ours.bytes / (1e-3 * ours.ms) / self.ceiling.bytes_per_second,
         };
-        median(self.ours.iter().map(part).collect())
+        median(self.ours.iter().filter(|one| one.error.is_none()).map(part).collect())
     }
 
     fn of(&self, all: &[Measured], what: fn(&Measured) -> f64) -> Option<f64> {
@@ -46,13 +72,21 @@ impl Row {
 
     /// One line while other workloads are still to come.
     pub fn line(&self) -> String {
+        if let Some(why) = self.error(&self.ours) {
+            return format!("{} failed: {why}", self.label());
+        }
         let ratio = self.ratio(&self.eager).map_or(String::new(), |ratio| format!(", PyTorch takes {ratio:.2} times as long"));
-        format!("{}: {} ms{ratio}", self.name, shown(self.of(&self.ours, |one| one.ms), 1))
+        format!("{}: {} ms{ratio}", self.label(), shown(self.of(&self.ours, |one| one.ms), 1))
     }
 
-    fn json(&self) -> Value {
-        let cases: Vec<Value> = (0..self.ours.first().map_or(0, |one| one.cases.len())).map(|at| self.case(at)).collect();
-        json!({
+    fn error(&self, all: &[Measured]) -> Option<String> {
+        all.iter().find_map(|one| one.error.clone())
+    }
+
+    /// What a list of rows holds of it.
+    pub fn json(&self) -> Value {
+        let cases: Vec<Value> = (0..self.cases()).map(|at| self.case(at)).collect();
+        let mut json = json!({
             "workload": self.name,
             "what": self.what,
             "ours_ms": self.of(&self.ours, |one| one.ms),
@@ -68,7 +102,27 @@ impl Row {
             "eager_first_ms": self.of(&self.eager, |one| one.first_ms),
             "compiled_error": self.compiled.iter().find_map(|one| one.error.clone()),
             "cases": cases,
-        })
+        });
+        if let Some(word) = self.precision {
+            json["precision"] = word.into();
+            json["ours_error"] = self.error(&self.ours).into();
+            json["eager_error"] = self.error(&self.eager).into();
+            json["eager_device_mb"] = self.eager.iter().find_map(|one| one.device_mb).into();
+            json["tflop_per_second"] = self.rate(|one| one.flop / 1e12).into();
+            json["gb_per_second"] = self.rate(|one| one.bytes / 1e9).into();
+            json["ceiling_tflop_per_second"] = (self.ceiling.flop_per_second / 1e12).into();
+            json["ceiling_gb_per_second"] = (self.ceiling.bytes_per_second / 1e9).into();
+        }
+        json
+    }
+
+    /// What is done in a second.
+    fn rate(&self, amount: fn(&Measured) -> f64) -> Option<f64> {
+        median(self.ours.iter().filter(|one| one.error.is_none()).map(|one| amount(one) / (1e-3 * one.ms)).collect())
+    }
+
+    fn cases(&self) -> usize {
+        self.ours.first().map_or(0, |one| one.cases.len())
     }
 
     fn case(&self, at: usize) -> Value {
@@ -116,6 +170,13 @@ pub fn text(rows: &[Row], ceiling: Ceiling, threads: usize) -> String {
         ceiling.flop_per_second / 1e9,
         ceiling.bytes_per_second / 1e9
     );
+    text.push_str(&self::rows(rows));
+    text
+}
+
+/// Rows with what they are and with their cases.
+pub fn rows(rows: &[Row]) -> String {
+    let mut text = String::new();
     let head = [
         "segc ms",
         "eager ms",
@@ -142,12 +203,12 @@ pub fn text(rows: &[Row], ceiling: Ceiling, threads: usize) -> String {
             shown(row.of(&row.ours, |one| one.compile_ms), 0),
             shown(row.of(&row.ours, |one| one.first_ms), 0),
         ];
-        lines.push((row.name.to_owned(), cells));
+        lines.push((row.label(), cells));
     }
     text.push_str(&aligned(&lines));
     for row in rows {
-        text.push_str(&format!("\n{}: {}", row.name, row.what));
-        let cases = (0..row.ours.first().map_or(0, |one| one.cases.len())).map(|at| row.case(at));
+        text.push_str(&format!("\n{}: {}", row.label(), row.what));
+        let cases = (0..row.cases()).map(|at| row.case(at));
         let number = |case: &Value, name: &str, digits: usize| shown(case[name].as_f64(), digits);
         let lines: Vec<(String, Vec<String>)> = cases
             .map(|case| {

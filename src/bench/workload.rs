@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use segc_lang::params::Overrides;
-use segc_runtime::session::Options;
+use segc_runtime::session::{On, Options};
 use segc_runtime::train::{cost, timing};
 
 use super::{Measured, kernels, solving};
@@ -42,6 +42,8 @@ enum Kind {
     },
     /// Steps of a `solve` of IEM, for many images.
     Solving { images: usize },
+    /// A large product of matrices and a large copy.
+    Ceiling,
     /// Convolutions with both gradients.
     Convolutions,
     /// Chains of element-wise ops, norms.
@@ -111,17 +113,25 @@ pub const WORKLOADS: &[Workload] = &[
     Workload { name: "W8", what: "element-wise chains and norms, 16 MB each", bound: Bound::Traffic, steps: (1, 1), kind: Kind::Streams },
 ];
 
+/// What a card reaches at most; it is no workload of its own.
+pub const CEILING: Workload =
+    Workload { name: "ceiling", what: "a large product and a large copy", bound: Bound::Arithmetic, steps: (1, 1), kind: Kind::Ceiling };
+
 impl Workload {
     /// Measures it in this process, a training with other params. Errors in words.
-    pub fn measure(&self, steps: (usize, usize), threads: usize, other: &[(String, String)]) -> Result<Measured, String> {
+    pub fn measure(&self, steps: (usize, usize), on: On, threads: usize, other: &[(String, String)]) -> Result<Measured, String> {
         match &self.kind {
             Kind::Training { name, text, variants, sets, phase } => {
                 let sets = sets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).chain(other.iter().cloned());
-                training(name, text, variants, sets.collect(), phase, steps, threads)
+                training(name, text, variants, sets.collect(), phase, steps, Options { on, ..Options::plain(threads) })
             }
-            Kind::Solving { images } => solving::steps(*images, steps, threads),
-            Kind::Convolutions => kernels::convolutions(threads),
-            Kind::Streams => kernels::streams(threads),
+            Kind::Solving { images } => match on {
+                On::Cuda(precision) => solving::on_card(*images, precision),
+                _ => solving::steps(*images, steps, threads),
+            },
+            Kind::Ceiling => kernels::ceiling(on, threads),
+            Kind::Convolutions => kernels::convolutions(on, threads),
+            Kind::Streams => kernels::streams(on, threads),
         }
     }
 }
@@ -133,13 +143,12 @@ fn training(
     sets: Vec<(String, String)>,
     phase: &str,
     (warm, steps): (usize, usize),
-    threads: usize,
+    options: Options,
 ) -> Result<Measured, String> {
     let begin = Instant::now();
     let overrides = Overrides { variants: variants.iter().map(ToString::to_string).collect(), sets, ..Overrides::default() };
     let (checked, end) = shipped::compiled(name, text, &overrides)?;
     let number = end.phases.iter().position(|own| own.name == phase).ok_or_else(|| format!("{name} has no phase {phase}"))?;
-    let options = Options::plain(threads);
     let moments = Moments { checked: &checked, overrides };
     let timing = timing::steps(&end, &moments, &options, number, warm + steps).map_err(|error| error.to_string())?;
     // Before anything else takes memory.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{PartName, Selftest};
 use crate::commands::compare::{aligned, write};
-use crate::commands::run::on;
+use crate::commands::run::device;
 use crate::compiled::{Moments, failed, misused};
 use crate::console::{self, Exit};
 use crate::shipped;
@@ -61,7 +61,10 @@ fn attempt(args: &Selftest) -> Result<Exit, Exit> {
         let near = near.map_or_else(|| "`segc ops` lists them".into(), |near| format!("Did you mean `{near}`?"));
         return Err(misused(&format!("there is no op `{unknown}`; {near}")));
     }
-    let on = on(&args.machine);
+    let (on, told) = device(&args.machine)?;
+    if !told.is_empty() {
+        console::err(&told);
+    }
     let all = [PartName::Ops, PartName::Golden, PartName::Training, PartName::Sanitizer];
     let mut parts = Vec::new();
     let begun = Instant::now();
@@ -144,8 +147,7 @@ impl Drop for Scratch {
 
 /// Runs some ops in a process under compute-sanitizer.
 fn sanitizer(on: On) -> Result<Result<Found, String>, RunError> {
-    let device = on.device().name();
-    if !device.starts_with("cuda") {
+    if !matches!(on, On::Cuda(_)) {
         return Ok(Err("only kernels of a card are looked at".into()));
     }
     let Some(program) = sanitizer_program() else {

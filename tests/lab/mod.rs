@@ -10,7 +10,7 @@ use segc_compiler::ops::Form;
 use segc_compiler::tensor::Tensor;
 use segc_compiler::{Graph, NodeId};
 use segc_lang::spec::Spec;
-use segc_runtime::selftest::golden::compiled;
+pub use segc_runtime::selftest::golden::compiled;
 
 /// A compiled text with the numbers of its weights and states by path.
 pub struct Lab {

@@ -16,7 +16,7 @@ use crate::outcome::RunError;
 use crate::record::Identity;
 use crate::record::folder::{self, Care, failed};
 use crate::train::state::State;
-pub use past::{Chosen, Kept, of_run};
+pub use past::{Chosen, Kept, of_other_device, of_run};
 
 /// The checkpoints of a run directory.
 #[derive(Clone, Debug)]

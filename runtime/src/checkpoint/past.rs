@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ENDING, FOLDER, LAST, format, numbered};
+use super::{Checkpoints, ENDING, FOLDER, LAST, format, numbered};
 use crate::outcome::RunError;
+use crate::record::Identity;
 use crate::record::folder::failed;
 use crate::train::state::State;
 
@@ -46,6 +47,22 @@ pub fn of_run(run: &Path, identity: &str, chosen: &Chosen) -> Result<Option<Kept
     }
     let state = read(&path, identity)?.map_err(|why| RunError::Checkpoint(format!("{} is damaged: {why}", path.display())))?;
     Ok(Some(Kept { state, file: path, damaged: Vec::new() }))
+}
+
+/// The newest state of a run on another device, to be continued on this one: spec, params, seed and files of weights are the same.
+///
+/// # Errors
+/// [`RunError::Checkpoint`] if there is none, if it is damaged, or if it is of another run, with the differences.
+pub fn of_other_device(run: &Path, identity: &Identity) -> Result<State, RunError> {
+    let last = run.join(FOLDER).join(LAST);
+    let none = || RunError::Checkpoint(format!("{} holds no checkpoint; a run has one after its first steps", run.display()));
+    if !last.is_file() {
+        return Err(none());
+    }
+    let read = format::read(&last).map_err(|cause| failed("read", &last, &cause))?;
+    let device = read.ok().and_then(|read| Some(read.about["device"].as_str()?.to_owned()));
+    let theirs = Identity { device: device.unwrap_or_else(|| identity.device.clone()), ..identity.clone() };
+    Checkpoints::of(run, theirs, 1).load()?.ok_or_else(none)
 }
 
 fn newest(run: &Path, identity: &str) -> Result<Option<Kept>, RunError> {

@@ -131,8 +131,7 @@ pub struct Manner<'a> {
 pub fn check(device: &dyn Device, manner: &Manner) -> Found {
     let wanted = |name: &str| manner.only.is_empty() || manner.only.iter().any(|own| own == name);
     let entries = TABLE.iter().filter(|entry| wanted(entry.name));
-    let work: Vec<(&str, Sample)> =
-        entries.flat_map(|entry| (entry.samples)().into_iter().map(|sample| (entry.name, sample))).collect();
+    let work: Vec<(&str, Sample)> = entries.flat_map(|entry| (entry.samples)().into_iter().map(|sample| (entry.name, sample))).collect();
     shared(&work, manner.threads, |(op, sample), found| one(op, sample, device, manner, found))
 }
 
