@@ -37,8 +37,8 @@ HOME = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["doctor", "selftest", "moves", "training", "bench", "compiled"]
 WORKLOADS = ["W1", "W2", "W3", "W4", "W5", "W6", "W7"]
 PRECISIONS = ["f32", "tf32", "bf16"]
-# Seconds that a part may take at most; bench and compiled: each workload in each precision.
-LIMITS = {"doctor": 30, "selftest": 150, "moves": 90, "training": 200, "bench": 60, "compiled": 200}
+# Seconds that a part may take at most; of moves and training each run, of bench and compiled each workload in each precision.
+LIMITS = {"doctor": 30, "selftest": 150, "moves": 40, "training": 200, "bench": 60, "compiled": 200}
 
 
 class Session:
@@ -156,11 +156,11 @@ def run(session, on, out, more, limit):
 def moves(session):
     """Some steps on one device, the rest on the other."""
     small = ["--set", "resolution=8", "--set", "widest=16", "--set", "latent=16", "--set", "grow_for=640", "--set", "study_for=20"]
-    for first, second in ((session.options.on, "cpu"), ("cpu", session.options.on)):
+    for first, second in dict.fromkeys([(session.options.on, "cpu"), ("cpu", session.options.on)]):
         begun, out = session.scratch / f"{first}-before-{second}", session.scratch / f"{second}-after-{first}"
-        record = run(session, first, begun, [*small, "--stop-after", "20"], LIMITS["moves"] / 4)
+        record = run(session, first, begun, [*small, "--stop-after", "20"], LIMITS["moves"])
         if "error" not in record and "left_out" not in record:
-            record = run(session, second, out, [*small, "--from", begun], LIMITS["moves"] / 4)
+            record = run(session, second, out, [*small, "--from", begun], LIMITS["moves"])
             record["figures"] = figures(out)
             if "error" not in record and not record["figures"]:
                 record["error"] = "the run that was continued measured nothing"

@@ -25,6 +25,7 @@ fn help_and_version_are_there() {
         "fmt",
         "explain",
         "ops",
+        "selftest",
         "doctor",
         "new",
         "bench",
@@ -34,7 +35,7 @@ fn help_and_version_are_there() {
     ] {
         assert!(help.out.contains(text), "{text} is not in the help");
     }
-    for verb in ["run", "segment", "check", "show", "fmt", "explain", "ops", "doctor", "new", "weights"] {
+    for verb in ["run", "segment", "check", "show", "fmt", "explain", "ops", "selftest", "doctor", "new", "weights"] {
         segc(&repository(), &[verb, "--help"]).succeeds();
     }
     assert!(segc(&repository(), &["--version"]).out.starts_with("segc "));
@@ -69,6 +70,9 @@ fn a_measurement_by_itself_speaks_json() {
     let cases = measured["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 4);
     assert!(cases.iter().all(|case| case["ms"].as_f64().is_some_and(|ms| ms > 0.0)), "{}", said.out);
+    let failed = segc(home.path(), &["bench", "--alone", "W6", "--threads", "1", "--set", "size=none"]);
+    assert_eq!(failed.code, Some(6));
+    assert!(failed.out.contains("\"error\":\"unet: "), "{}", failed.out);
     segc(home.path(), &["bench", "W99"]).fails(2, &["W99", "W2"]);
 }
 

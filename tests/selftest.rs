@@ -126,12 +126,14 @@ fn a_card_is_tested_with_its_sanitizer() {
     let asked = "[ \"$1\" = --tool ] && [ \"$3\" = --error-exitcode ] && [ \"$4\" = 86 ] || exit 3\n";
     let finds = "if [ \"$2\" = racecheck ]; then echo '========= Race at 0x40'; echo noise; exit 86; fi\n";
     script(&tools, "compute-sanitizer", &format!("#!/bin/sh\n{asked}{finds}exit 0\n"));
-    let words = ["selftest", "--on", "cuda", "--threads", "2", "--ops", "add,dot", "--only", "ops,sanitizer", "--json", "found.json"];
+    let words = ["selftest", "--on", "cuda", "--threads", "2", "--ops", "add,dot", "--json", "found.json"];
     let Some(said) = beside(home.path(), &words, Some(&tools)) else { return };
     said.fails(1, &["computing on the card: Stand-in 0", "sanitizer: racecheck ends with 86", "========= Race at 0x40"]);
     assert!(said.out.contains("cuda computes wrongly") && !said.err.contains("noise"), "{}{}", said.out, said.err);
     let found = json(&home.path().join("found.json"));
-    let [ops, sanitizer] = [0, 1].map(|at| found["parts"][at].clone());
+    let [ops, golden, training, sanitizer] = [0, 1, 2, 3].map(|at| found["parts"][at].clone());
+    assert!(golden["left_out"].is_string() && training["cases"].as_u64().unwrap() >= 7, "{found}");
+    assert_eq!(training["wrong"].as_array().map(Vec::len), Some(0), "{found}");
     assert_eq!((ops["part"].as_str(), ops["wrong"].as_array().map(Vec::len)), (Some("ops"), Some(0)), "{found}");
     assert!(ops["cases"].as_u64().unwrap() >= 6, "{found}");
     assert_eq!((sanitizer["cases"].as_u64(), sanitizer["wrong"].as_array().map(Vec::len)), (Some(3), Some(1)), "{found}");
@@ -192,11 +194,11 @@ fn session(home: &Path, words: &[&str]) -> Option<(Value, Option<i32>)> {
 fn a_session_does_all_parts_and_moves_between_devices() {
     let home = tempfile::tempdir().unwrap();
     let own = env!("CARGO_BIN_EXE_segc");
-    let words = ["--segc", own, "--on", "reference", "--only", "doctor,moves"];
+    let words = ["--segc", own, "--on", "auto", "--only", "doctor,moves"];
     let Some((found, code)) = session(home.path(), &words) else { return };
     assert_eq!((code, &found["failed"]), (Some(0), &serde_json::json!([])), "{found:#}");
     let names: Vec<&str> = found["parts"].as_array().unwrap().iter().filter_map(|part| part["part"].as_str()).collect();
-    assert_eq!(names, ["doctor", "moves from reference to cpu", "moves from cpu to reference"]);
+    assert_eq!(names, ["doctor", "moves from auto to cpu", "moves from cpu to auto"]);
     assert!(found["parts"][1]["figures"].as_object().unwrap().keys().any(|name| name.ends_with("iou")), "{found:#}");
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use safetensors::SafeTensors;
 use support::{Said, assert_same, files, segc};
 
 mod support;
@@ -254,4 +255,30 @@ fn what_a_frozen_model_makes_of_an_image_is_computed_once() {
     assert_eq!(kept(home).len(), 48);
     run("shift", &["--set", "shift=0.5"]).succeeds();
     assert_eq!(kept(home).len(), 72);
+}
+
+#[test]
+fn a_run_of_one_device_goes_on_on_another() {
+    let home = home();
+    run(home.path(), "begun", &["--stop-after", "5"]).succeeds();
+    let before = files(&home.path().join("begun"));
+    let moved = ["--from", "begun", "--stop-after", "7"];
+    run(home.path(), "moved", &[&moved[..], &["--on", "reference"]].concat()).succeeds();
+    assert!(before == files(&home.path().join("begun")), "the run that was begun is no longer what it was");
+    // The same steps on one device, from the same state: those of the reference differ in their last bits only.
+    run(home.path(), "straight", &["--stop-after", "7"]).succeeds();
+    let last = |out: &str| fs::read(home.path().join(out).join("checkpoints/last.safetensors")).unwrap();
+    let (moved_bytes, straight) = (last("moved"), last("straight"));
+    let (moved_state, straight_state) = (SafeTensors::deserialize(&moved_bytes).unwrap(), SafeTensors::deserialize(&straight).unwrap());
+    assert_eq!(moved_state.names().len(), straight_state.names().len());
+    for (name, tensor) in straight_state.tensors() {
+        let numbers = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect::<Vec<f32>>();
+        let (a, b) = (numbers(moved_state.tensor(&name).unwrap().data()), numbers(tensor.data()));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-4 * b.abs().max(1.0)), "{name}");
+    }
+    // On its own device it is the same run, in another folder.
+    run(home.path(), "copied", &moved).succeeds();
+    assert_eq!(last("copied"), straight);
+    run(home.path(), "other", &[&moved[..], &["--seed", "3"]].concat()).fails(4, &["the seed is 0 there and 3 here"]);
+    run(home.path(), "none", &["--from", "nowhere"]).fails(4, &["nowhere holds no checkpoint"]);
 }

@@ -89,6 +89,7 @@ pub fn bench(args: &Bench) -> Exit {
     match computing(args) {
         Err(exit) => return exit,
         Ok((On::Cuda(_), card)) => return card::bench(args, &wanted, peer.as_deref(), &card),
+        Ok((_, told)) if !told.is_empty() => console::err(&told),
         Ok(_) => {}
     }
     let ceiling = ceiling(threads);
@@ -148,7 +149,8 @@ fn child(workload: &Workload, steps: usize, threads: usize, sets: &[(&str, usize
     let words = ["bench", "--alone", workload.name, "--steps", &steps.to_string(), "--threads", &threads.to_string()].map(String::from);
     let sets = sets.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]);
     let output = Command::new(program).args(words).args(more).args(sets).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    answer(&output.map_err(|cause| format!("segc cannot be started: {cause}"))?.stdout)
+    let measured = answer(&output.map_err(|cause| format!("segc cannot be started: {cause}"))?.stdout)?;
+    measured.error.clone().map_or(Ok(measured), Err)
 }
 
 /// The last line of what a process said.
@@ -167,14 +169,10 @@ fn alone(args: &Bench, name: &str) -> Exit {
         Ok((on, _)) => on,
         Err(exit) => return exit,
     };
-    match workload.measure(steps(workload, args), on, args.threads.count(), &args.sets) {
-        Ok(measured) => {
-            console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
-            Exit::Done
-        }
-        Err(why) => {
-            console::error(&why);
-            Exit::Environment
-        }
-    }
+    let (measured, exit) = match workload.measure(steps(workload, args), on, args.threads.count(), &args.sets) {
+        Ok(measured) => (measured, Exit::Done),
+        Err(why) => (Measured { error: Some(why), ..Measured::default() }, Exit::Environment),
+    };
+    console::out(&format!("{}\n", serde_json::to_string(&measured).unwrap_or_default()));
+    exit
 }
