@@ -162,7 +162,8 @@ fn adam(graph: &mut Graph, [w, m, v, g]: [NodeId; 4]) -> Vec<(String, NodeId)> {
     [("w", next), ("m", m), ("v", v)].map(|(name, id)| (name.to_owned(), id)).to_vec()
 }
 
-/// The mean of the runs that fit into [`PATIENCE`], at least three; on a card inputs lie there already. `bytes`: the least traffic that the result needs.
+/// The mean of the runs that fit into [`PATIENCE`], at least three; on a card inputs lie there already. `bytes`: the least traffic that
+/// the result needs.
 fn case(name: String, graph: Graph, on: On, threads: usize, bytes: Option<usize>) -> Result<Case, String> {
     let results = vec![None; graph.outputs.len()];
     let program = plan::finish(graph, true, &results);
