@@ -44,6 +44,8 @@ pub enum Command {
     Weights(Weights),
     /// List the ops that the language is built on
     Ops,
+    /// Say what this machine has to compute with, and how to get what is missing
+    Doctor(Doctor),
     /// Write a commented spec to start from
     New(New),
 }
@@ -198,6 +200,9 @@ pub struct Machine {
     /// Compute with the instructions that every processor has, for finding faults of faster kernels
     #[arg(long, conflicts_with = "on")]
     pub portable: bool,
+    /// How products of matrices and convolutions read their operands on a card; sums are in single precision [default: f32]
+    #[arg(long, value_name = "PRECISION", conflicts_with = "portable")]
+    pub precision: Option<PrecisionName>,
 }
 
 /// How many threads compute.
@@ -349,6 +354,14 @@ pub struct WeightsConvert {
     pub overwrite: bool,
 }
 
+/// `segc doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `segc new`.
 #[derive(Debug, Args)]
 pub struct New {
@@ -376,6 +389,21 @@ pub enum DeviceName {
     /// The crate dfdx with its own derivatives: a slow second opinion.
     #[cfg(feature = "dfdx")]
     Dfdx,
+    /// An NVIDIA card; `segc doctor` says whether there is one.
+    Cuda,
+    /// An NVIDIA card if there is one, else the processor.
+    Auto,
+}
+
+/// Precisions of `--precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// As they are.
+    F32,
+    /// Rounded to 10 bits of mantissa.
+    Tf32,
+    /// Rounded to 7 bits of mantissa.
+    Bf16,
 }
 
 /// Stages of `segc show`, in the order in which a spec goes through them.

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use commands::{check, compare, explain, fmt, new, ops, run, segment, show, sweep, weights};
+use commands::{check, compare, doctor, explain, fmt, new, ops, run, segment, show, sweep, weights};
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Weights(args) => weights::weights(&args.verb),
         Command::Ops => ops::ops(),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::New(args) => new::new(&args),
     };
     ExitCode::from(exit.code())

@@ -34,8 +34,8 @@ struct Function {
     lines: usize,
 }
 
-/// The only rooms that may hold `unsafe`.
-const UNSAFE_ROOMS: [&str; 1] = ["runtime/src/execute/cpu/team.rs"];
+/// The only rooms that may hold `unsafe`: files, and folders with a slash.
+const UNSAFE_ROOMS: [&str; 2] = ["runtime/src/execute/cpu/team.rs", "runtime/src/execute/cuda/driver/"];
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: [&str; 9] = ["util", "utils", "helper", "helpers", "manager", "misc", "common", "shared", "stuff"];
@@ -105,7 +105,7 @@ fn unsafe_code_lives_in_named_rooms_and_says_why() {
     let is_word = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|token| token == word);
     let mut found = Vec::new();
     for file in files().iter().filter(|file| !file.is_test()) {
-        let allowed = UNSAFE_ROOMS.contains(&file.path.as_str());
+        let allowed = UNSAFE_ROOMS.iter().any(|room| if room.ends_with('/') { file.path.starts_with(room) } else { file.path == *room });
         let lines: Vec<&str> = file.text.lines().collect();
         for (at, line) in file.own_lines().filter(|(_, line)| is_word(line.split("//").next().unwrap_or_default())) {
             let explained = lines[at.saturating_sub(6)..at].iter().any(|line| line.contains("SAFETY:") || line.contains("# Safety"));

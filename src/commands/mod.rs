@@ -3,6 +3,7 @@
 pub mod check;
 pub mod compare;
 pub mod cost;
+pub mod doctor;
 pub mod explain;
 pub mod fmt;
 pub mod new;

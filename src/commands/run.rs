@@ -8,6 +8,7 @@ use segc_lang::format::format;
 use segc_lang::params::{Moment, Overrides};
 use segc_lang::spec::Spec;
 use segc_runtime::checkpoint::Checkpoints;
+use segc_runtime::execute::cuda::{self, print::Precision};
 use segc_runtime::outcome::{Found, Measured, Observer, Outcome, RunError};
 use segc_runtime::record::{About, Identity, Opened, Recorder, Table, Text};
 use segc_runtime::session::{self, On, Options};
@@ -16,7 +17,7 @@ use segc_runtime::train::state::State;
 use segc_runtime::train::{self, Ended, Schedule, Specs};
 use segc_runtime::weights::{self, Examined};
 
-use crate::cli::{DeviceName, Machine, Run};
+use crate::cli::{DeviceName, Machine, PrecisionName, Run};
 use crate::commands::profile;
 use crate::compiled::{Compiled, Moments, compiled, failed, failed_at, misused, tell};
 use crate::console::{self, Exit};
@@ -36,10 +37,11 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     let overrides = Overrides { variants: variants.clone(), sets: args.spec.sets.clone(), ..Overrides::default() };
     let ready = compiled(&path, &overrides, args.quiet)?;
     refuse_pending(&ready)?;
+    let (on, told) = device(&args.machine)?;
     let threads = args.machine.threads.count();
     let specs = Moments { checked: &ready.checked, overrides };
     let weights = examined(&ready, &specs).map_err(|error| failed_at(error, &ready.checked.modules.sources))?;
-    let about = about(args, &ready, variants, threads, weights);
+    let about = about(args, &ready, variants, on, weights);
     let out = args.out.clone().unwrap_or_else(|| about.identity.default_folder(&about.variants));
     let recorder = match Recorder::open(&out, about, args.overwrite).map_err(failed)? {
         Opened::Ready(recorder) => recorder,
@@ -50,11 +52,11 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
         }
     };
     let interrupt = Interrupt::listen().map_err(|why| failed(RunError::Environment(why)))?;
-    let options = options(args, &recorder, &out);
+    let options = options(args, on, &recorder, &out);
     let given = ready.spec.pretrained.iter().map(|from| &from.model).filter(|model| ready.spec.stays(model)).cloned().collect();
     let mut checkpoints = Checkpoints::of(&out, recorder.identity().clone(), args.keep_checkpoints.get()).without(given);
     let state = checkpoints.load().map_err(failed)?.unwrap_or_default();
-    welcome(args, &out, &state, &options);
+    welcome(args, &told, &out, &state, &options);
     let mut watch = Watch { recorder: *recorder, progress: Progress::new(args.quiet), interrupt, checkpoints, left: None };
     match attempt_steps(args, &ready.spec, &specs, &options, state, &mut watch) {
         Ok((outcome, ended)) => {
@@ -77,11 +79,11 @@ fn attempt(args: &Run) -> Result<Exit, Exit> {
     }
 }
 
-fn options(args: &Run, recorder: &Recorder, out: &Path) -> Options {
+fn options(args: &Run, on: On, recorder: &Recorder, out: &Path) -> Options {
     Options {
         seed: args.seed,
         threads: args.machine.threads.count(),
-        on: on(&args.machine),
+        on,
         fused: !args.no_fuse,
         check_nan: args.check_nan,
         done: recorder.done(),
@@ -119,7 +121,10 @@ fn attempt_steps(
     Ok((outcome, ended))
 }
 
-fn welcome(args: &Run, out: &Path, state: &State, options: &Options) {
+fn welcome(args: &Run, device: &str, out: &Path, state: &State, options: &Options) {
+    if !device.is_empty() {
+        say(args, device);
+    }
     let mut before = Vec::new();
     if state.place.total > 0 {
         before.push(console::count(state.place.total as usize, "step"));
@@ -247,7 +252,7 @@ fn examined(ready: &Compiled, moments: &Moments) -> Result<Examined, RunError> {
     weights::examine(&specs)
 }
 
-fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize, weights: Examined) -> About {
+fn about(args: &Run, ready: &Compiled, variants: Vec<String>, on: On, weights: Examined) -> About {
     let sources = ready.texts.iter().map(|(name, text)| {
         let canonical = format(text).unwrap_or_else(|_| text.clone());
         Text { name: name.clone(), text: text.clone(), canonical }
@@ -263,19 +268,39 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, threads: usize, we
         params: ready.spec.params.clone(),
         seed: args.seed,
         weights: weights.files,
-        device: on(&args.machine).device().name().into(),
+        device: on.device().name().into(),
     };
+    let threads = args.machine.threads.count();
     About { identity, variants, sets: args.spec.sets.clone(), threads, remarks: oracles.chain(weights.remarks).collect() }
 }
 
-fn on(machine: &Machine) -> On {
-    match machine.on {
+/// What computes, and what is said of it. Errors: a card that is not there, a precision where no card computes.
+pub fn device(machine: &Machine) -> Result<(On, String), Exit> {
+    let precision = machine.precision.map_or(Precision::F32, |name| match name {
+        PrecisionName::F32 => Precision::F32,
+        PrecisionName::Tf32 => Precision::Tf32,
+        PrecisionName::Bf16 => Precision::Bf16,
+    });
+    let on = match machine.on {
+        DeviceName::Cuda => On::Cuda(precision),
+        DeviceName::Auto => {
+            let (on, why) = On::best(precision);
+            return Ok((on, why.map_or_else(card, |why| format!("computing on the processor: {}", why.reason()))));
+        }
+        _ if machine.precision.is_some() => return Err(misused("--precision is for cards: give --on cuda or --on auto with it")),
         DeviceName::Cpu if machine.portable => On::Portable,
         DeviceName::Cpu => On::Cpu,
         DeviceName::Reference => On::Reference,
         #[cfg(feature = "dfdx")]
         DeviceName::Dfdx => On::Dfdx,
-    }
+    };
+    on.examine().map_err(failed)?;
+    Ok((on, if matches!(on, On::Cuda(_)) { card() } else { String::new() }))
+}
+
+/// The card that computes.
+fn card() -> String {
+    cuda::card().map_or_else(|why| why.to_string(), |card| format!("computing on the card: {}", card.about().name))
 }
 
 /// Parts of a spec that are checked but that no executor runs yet.

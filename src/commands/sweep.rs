@@ -23,6 +23,7 @@ fn attempt(args: &Sweep) -> Result<Exit, Exit> {
     let (path, fixed) = args.spec.split().map_err(|why| misused(&why))?;
     let overrides = Overrides { variants: fixed.clone(), sets: args.spec.sets.clone(), ..Overrides::default() };
     let ready = compiled(&path, &overrides, true)?;
+    run::device(&args.machine)?;
     let modules = &ready.checked.modules;
     let out = args.out.clone().unwrap_or_else(|| Path::new("sweeps").join(label(&ready.spec.name, &fixed)));
     let mut rows: Vec<Row> = chosen(args, modules, &fixed).map_err(|why| misused(&why))?;

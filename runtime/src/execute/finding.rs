@@ -1,8 +1,12 @@
 //! Where numbers stop being finite: the kernel, its ops, their places in the spec, and what went in.
 
+use std::borrow::Cow;
+
 use segc_compiler::Program;
 use segc_compiler::graph::{Graph, NodeId};
+use segc_compiler::kernel::Place;
 use segc_compiler::ops::Form;
+use segc_compiler::plan::Buffer;
 use segc_lang::source::Span;
 
 use super::Scratch;
@@ -53,6 +57,39 @@ pub(super) fn of_results(program: &Program, inputs: &[&[f32]], scratch: &Scratch
     let reads: Vec<Statistics> = graph.ids().filter_map(read).collect();
     let nodes: Vec<NodeId> = graph.outputs.iter().map(|(_, id)| *id).collect();
     Finding::new(graph, program.kernels.len(), &nodes, reads, writes)
+}
+
+/// Whether a kernel that has just run made numbers that are not finite from such that are. `numbers` gives what lies in a buffer of the
+/// arena; the program writes over nothing.
+///
+/// # Errors
+/// Those of `numbers`.
+pub(super) fn of_kernel<'a>(
+    program: &Program,
+    kernel: usize,
+    inputs: &[&[f32]],
+    mut numbers: impl FnMut(&Buffer) -> Result<Cow<'a, [f32]>, String>,
+) -> Result<Option<Finding>, String> {
+    let graph = &program.graph;
+    let mut statistics = |buffer: &Buffer| Ok(Statistics::new(graph, buffer.node, &numbers(buffer)?));
+    let writes = program.buffers.iter().filter(|buffer| buffer.first == kernel).map(&mut statistics);
+    let writes = writes.collect::<Result<Vec<Statistics>, String>>()?;
+    if writes.iter().all(Statistics::is_finite) {
+        return Ok(None);
+    }
+    let mut places = program.kernels[kernel].reads();
+    places.sort_unstable();
+    places.dedup();
+    let read = |place: Place| match place {
+        Place::Arena(at) => program.buffers.iter().find(|buffer| buffer.lives(kernel) && buffer.at == at).map(&mut statistics),
+        Place::Result(_) => None,
+        Place::Input(number) => {
+            let node = graph.ids().find(|id| graph.node(*id).op.form() == Form::Input(number))?;
+            Some(Ok(Statistics::new(graph, node, inputs[number])))
+        }
+    };
+    let reads = places.into_iter().filter_map(read).collect::<Result<_, String>>()?;
+    Ok(Finding::new(graph, kernel, &program.nodes[kernel], reads, writes))
 }
 
 impl Finding {

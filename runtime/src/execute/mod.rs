@@ -3,9 +3,12 @@
 mod ceiling;
 mod compile;
 mod cpu;
+pub mod cuda;
+mod definition;
 #[cfg(feature = "dfdx")]
 pub mod dfdx;
 mod finding;
+mod processor;
 mod profile;
 mod reference;
 
@@ -18,10 +21,12 @@ pub use ceiling::{Ceiling, ceiling};
 pub(crate) use compile::graph_hash;
 pub use compile::{Compiler, replaced};
 pub use cpu::Cpu;
+pub use cuda::Cuda;
 #[cfg(feature = "dfdx")]
 pub use dfdx::Dfdx;
 pub(crate) use finding::finite;
 pub use finding::{Finding, Statistics};
+pub use processor::{Processor, processor};
 pub use profile::{KernelProfile, Profiler, ProgramProfile};
 pub use reference::Reference;
 

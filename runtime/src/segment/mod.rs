@@ -77,6 +77,7 @@ pub fn segment(request: &Request, observer: &mut dyn Observer) -> Result<Segment
     let past = request.past;
     let on = On::named(&past.about.device)
         .ok_or_else(|| RunError::Usage(format!("the run was computed by `{}`, which this segc was built without", past.about.device)))?;
+    let (on, instead) = elsewhere(on);
     let output = output(request.spec)?;
     let named = Named::of(request.files, &Kind::ALL.map(|kind| kind.file("")));
     if named.files.is_empty() {
@@ -87,7 +88,7 @@ pub fn segment(request: &Request, observer: &mut dyn Observer) -> Result<Segment
     let programs = Programs::new(request.spec, &[(output.name.clone(), output.value)], &mut compiler)?;
     refuse_other_fields(request.spec, output, &programs)?;
     let ready = models::ready(request, &programs, &mut compiler)?;
-    ready.remarks.iter().for_each(|remark| observer.remark(remark));
+    instead.iter().chain(&ready.remarks).for_each(|remark| observer.remark(remark));
     let made = !request.out.exists();
     folder::make(request.out)?;
     let done = Pass { request, output, programs: &programs, options: &options, ready: &ready }.run(named, observer);
@@ -98,6 +99,14 @@ pub fn segment(request: &Request, observer: &mut dyn Observer) -> Result<Segment
     match done {
         Ok(done) if done.written == 0 && !done.stopped => Err(nothing(&done.skipped)),
         other => other,
+    }
+}
+
+/// The processor serves where a card computed the run and none is here, which is said.
+fn elsewhere(on: On) -> (On, Option<String>) {
+    match on.examine() {
+        Ok(()) => (on, None),
+        Err(why) => (On::Cpu, Some(format!("the run was computed on a card and the processor does it now, up to the last bits: {why}"))),
     }
 }
 

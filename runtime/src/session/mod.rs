@@ -19,7 +19,9 @@ use std::sync::{Arc, OnceLock};
 use segc_lang::spec::{Data, Over, Part, Pictures, Spec};
 
 use crate::data::{self, DataSet};
-use crate::execute::{Compiler, Cpu, Device, Profiler, Reference};
+use crate::execute::cuda::driver::CardError;
+use crate::execute::cuda::print::Precision;
+use crate::execute::{Compiler, Cpu, Cuda, Device, Profiler, Reference, cuda};
 use crate::outcome::{Done, Measured, Observer, Outcome, RunError};
 use crate::train::Time;
 use crate::train::state::State;
@@ -70,6 +72,8 @@ pub enum On {
     /// dfdx, which also differentiates.
     #[cfg(feature = "dfdx")]
     Dfdx,
+    /// An NVIDIA card.
+    Cuda(Precision),
 }
 
 impl On {
@@ -83,7 +87,29 @@ impl On {
             On::Reference => &Reference,
             #[cfg(feature = "dfdx")]
             On::Dfdx => &crate::execute::Dfdx,
+            On::Cuda(Precision::F32) => &const { Cuda::new(Precision::F32) },
+            On::Cuda(Precision::Tf32) => &const { Cuda::new(Precision::Tf32) },
+            On::Cuda(Precision::Bf16) => &const { Cuda::new(Precision::Bf16) },
         }
+    }
+
+    /// An NVIDIA card if there is one that can be used, else this machine's processor with why.
+    pub fn best(precision: Precision) -> (On, Option<CardError>) {
+        match cuda::card() {
+            Ok(_) => (On::Cuda(precision), None),
+            Err(why) => (On::Cpu, Some(why)),
+        }
+    }
+
+    /// Looks whether the executor can be used at all, before anything is written.
+    ///
+    /// # Errors
+    /// [`RunError::Environment`] for a card that is not there.
+    pub fn examine(self) -> Result<(), RunError> {
+        if let On::Cuda(_) = self {
+            cuda::card()?;
+        }
+        Ok(())
     }
 
     /// The executor with this name, if this segc was built with it.
@@ -94,6 +120,9 @@ impl On {
             On::Reference,
             #[cfg(feature = "dfdx")]
             On::Dfdx,
+            On::Cuda(Precision::F32),
+            On::Cuda(Precision::Tf32),
+            On::Cuda(Precision::Bf16),
         ];
         all.into_iter().find(|on| on.device().name() == name)
     }
@@ -109,6 +138,7 @@ impl On {
             On::Reference => Box::new(Reference),
             #[cfg(feature = "dfdx")]
             On::Dfdx => Box::new(crate::execute::Dfdx),
+            On::Cuda(precision) => Box::new(Cuda::new(precision)),
         })
     }
 }

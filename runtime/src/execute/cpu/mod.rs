@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place};
-use segc_compiler::ops::Form;
 use segc_compiler::plan::Buffer;
 
-use super::finding::finite;
-use super::{Device, Executable, Finding, Needs, Room, Scratch, Statistics};
+use super::finding::{self, finite};
+use super::{Device, Executable, Finding, Needs, Room, Scratch};
 use crate::outcome::RunError;
 use alone::{Alone, Hands, Memory};
 use prepare::TileLoop;
@@ -135,7 +134,9 @@ impl Executable for Prepared {
     fn check(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Option<Finding>, String> {
         for number in 0..self.kernels.len() {
             self.kernel(number, inputs, &mut [], &mut scratch.room);
-            if let Some(finding) = self.look(number, inputs, &scratch.room.arena) {
+            let arena = &scratch.room.arena;
+            let numbers = |buffer: &Buffer| Ok(arena[buffer.at..][..buffer.elements].into());
+            if let Some(finding) = finding::of_kernel(&self.program, number, inputs, numbers)? {
                 return Ok(Some(finding));
             }
         }
@@ -209,30 +210,5 @@ impl Prepared {
         room.arena[from..].fill(f32::NAN);
         let Room { common, own, .. } = room;
         own.iter_mut().chain([common]).for_each(|memory| memory.fill(f32::NAN));
-    }
-
-    /// Whether a kernel that has just run made numbers that are not finite from such that are.
-    fn look(&self, kernel: usize, inputs: &[&[f32]], arena: &[f32]) -> Option<Finding> {
-        let graph = &self.program.graph;
-        let statistics = |buffer: &Buffer| Statistics::new(graph, buffer.node, &arena[buffer.at..][..buffer.elements]);
-        let writes: Vec<_> = self.program.buffers.iter().filter(|buffer| buffer.first == kernel).map(statistics).collect();
-        if writes.iter().all(Statistics::is_finite) {
-            return None;
-        }
-        let mut places = self.program.kernels[kernel].reads();
-        places.sort_unstable();
-        places.dedup();
-        let read = |place: Place| match place {
-            Place::Arena(at) => self.program.buffers.iter().find(|buffer| buffer.lives(kernel) && buffer.at == at).map(statistics),
-            // Looking is for programs that write over nothing.
-            Place::Result(_) => None,
-            Place::Input(number) => {
-                let node = graph.ids().find(|id| graph.node(*id).op.form() == Form::Input(number))?;
-                Some(Statistics::new(graph, node, inputs[number]))
-            }
-        };
-        let reads: Vec<Statistics> = places.into_iter().filter_map(read).collect();
-        let nodes = &self.program.nodes[kernel];
-        Finding::new(graph, kernel, nodes, reads, writes)
     }
 }

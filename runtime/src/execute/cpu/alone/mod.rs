@@ -24,6 +24,7 @@ use segc_compiler::kernel::{Place, Whole};
 use segc_compiler::ops::Form;
 
 use super::super::Lines;
+use crate::execute::definition::Definition;
 use super::team::Team;
 
 /// An op that is ready to run.
@@ -121,7 +122,7 @@ fn room(whole: &Whole, arch: pulp::Arch) -> Result<Box<dyn Room>, String> {
     Ok(match whole.op.form() {
         Form::Contract(a, b, to) => match contract::Contract::new([&a, &b, &to], &shapes, result, arch) {
             Some(room) => Box::new(room),
-            None => Box::new(definition::Definition::new(whole)?),
+            None => Box::new(Definition::new(whole)?),
         },
         Form::Reduce(join, over) => Box::new(reduce::Reduce::new(join, shapes[0], &over)),
         Form::Permute(order) => Box::new(permute::Permute::new(shapes[0], &order)),
@@ -137,7 +138,7 @@ fn room(whole: &Whole, arch: pulp::Arch) -> Result<Box<dyn Room>, String> {
         Form::Scatter(batch) => Box::new(gather::Scatter::new(shapes[1], result, batch)),
         Form::Shift(batch) => Box::new(gather::Shift::new(shapes[0], batch)),
         Form::Random(chance, path) => Box::new(random::Random::new(chance, path, &shapes, result)),
-        _ => Box::new(definition::Definition::new(whole)?),
+        _ => Box::new(Definition::new(whole)?),
     })
 }
 

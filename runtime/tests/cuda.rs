@@ -1,0 +1,336 @@
+//! The room of the driver against a stand-in for a card (`tests/card`). Libraries are loaded once per process and looked for in
+//! `LD_LIBRARY_PATH`, so each case here is an ignored test that a process of its own runs beside the stand-in.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use segc_compiler::build::Leaf;
+use segc_compiler::kernel::Place;
+use segc_compiler::ops::Input;
+use segc_compiler::plan::plan;
+use segc_compiler::{Graph, Program, fuse};
+use segc_runtime::execute::cuda::driver::{Bound, Buffer, Card, CardError, Module, Ready, Room};
+use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Printed};
+
+#[path = "card/stand_in.rs"]
+mod stand_in;
+
+/// Runs a case beside the stand-in, whose settings are given; what it said.
+#[track_caller]
+fn beside(case: &str, home: &Path, libraries: &Path, settings: &[(&str, &str)]) {
+    let mut command = stand_in::beside(std::env::current_exe().unwrap(), libraries, home);
+    command.args([case, "--exact", "--ignored", "--nocapture"]).envs(settings.iter().copied());
+    let done = command.output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && said.contains("1 passed"), "{case}: {said}");
+}
+
+/// The same with a cache that nobody used before; the lines of the stand-in's log.
+#[track_caller]
+fn alone(case: &str, settings: &[(&str, &str)]) -> Vec<String> {
+    let Some(libraries) = stand_in::libraries() else { return Vec::new() };
+    let home = tempfile::tempdir().unwrap();
+    beside(case, home.path(), libraries, settings);
+    stand_in::log(home.path())
+}
+
+const HEAD: &str = "#ifdef __CUDACC__\n#define KERNEL(threads) extern \"C\" __global__ void __launch_bounds__(threads)\n#else\n\
+    #define KERNEL(threads) void\n#endif\n";
+
+const ADD: &str = "KERNEL(32) add(const float *a, const float *b, float *to)\n{\n    \
+    const unsigned i = 32u * blockIdx.x + threadIdx.x;\n    if (i < 1000u) {\n        to[i] = a[i] + b[i];\n    }\n}\n";
+
+/// Elements of each value of the program of these tests.
+const SIZE: usize = 1000;
+
+/// `a + b`, planned by the compiler and printed by hand.
+fn sum() -> (Program, Printed) {
+    let mut graph = Graph::default();
+    let mut input = |number| {
+        graph.leaves.push(Leaf::Field(number, String::new()));
+        graph.add(Arc::new(Input { number, shape: vec![SIZE] }), &[])
+    };
+    let (a, b) = (input(0), input(1));
+    let y = graph.plus(a, b);
+    graph.outputs = vec![("y".into(), y)];
+    let program = plan(&fuse(&graph, true));
+    let launch = Launch {
+        name: "add".into(),
+        grid: [32, 1, 1],
+        block: [32, 1, 1],
+        shared: 0,
+        arguments: vec![Argument::At(Place::Input(0)), Argument::At(Place::Input(1)), Argument::At(program.outputs[0].1)],
+    };
+    let printed =
+        Printed { source: format!("{HEAD}{ADD}"), acts: vec![(0, Act::Launch(launch))], guards: Vec::new(), tables: Vec::new(), scratch: 0 };
+    (program, printed)
+}
+
+/// The program on a card with its memory.
+struct Sum {
+    card: Card,
+    ready: Ready,
+    inputs: [Buffer; 2],
+    bound: Bound,
+}
+
+fn on_card() -> Sum {
+    let card = Card::open(0).unwrap();
+    let (program, printed) = sum();
+    let ready = Ready::new(&card, &program, &printed).unwrap();
+    let room = Room::new(&card, ready.needs()).unwrap();
+    let inputs = [card.buffer(SIZE).unwrap(), card.buffer(SIZE).unwrap()];
+    let bound = ready.bind(&room, inputs.iter().map(Buffer::view).collect(), vec![None]).unwrap();
+    Sum { card, ready, inputs, bound }
+}
+
+fn numbers(from: f32) -> Vec<f32> {
+    (0..SIZE).map(|i| from + i as f32).collect()
+}
+
+impl Sum {
+    /// Brings inputs up and asks for the sum by `how`.
+    fn of(&self, a: f32, b: f32, how: impl FnOnce(&mut segc_runtime::execute::cuda::driver::Stream)) -> Vec<f32> {
+        let mut stream = self.card.stream().unwrap();
+        stream.upload(&numbers(a), &self.inputs[0].view()).unwrap();
+        stream.upload(&numbers(b), &self.inputs[1].view()).unwrap();
+        how(&mut stream);
+        let mut result = vec![0.0; SIZE];
+        stream.download(&self.ready.output(&self.bound, 0).unwrap(), &mut result).unwrap();
+        result
+    }
+
+    fn works(&self) {
+        let expected: Vec<f32> = (0..SIZE).map(|i| 30.0 + 2.0 * i as f32).collect();
+        assert_eq!(self.of(10.0, 20.0, |stream| self.ready.launch_all(stream, &self.bound).unwrap()), expected);
+    }
+}
+
+#[test]
+fn a_replayed_graph_does_what_was_recorded() {
+    let log = alone("child_replay", &[]);
+    let count = |line: &str| log.iter().filter(|own| *own == line).count();
+    // Twice at once, once recorded, three times as a graph.
+    assert!(log.is_empty() || (count("launch add"), count("record add"), count("graph launched")) == (2, 1, 3), "{log:?}");
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_replay() {
+    let sum = on_card();
+    sum.works();
+    let graph = sum.card.capture(|stream| sum.ready.launch_all(stream, &sum.bound)).unwrap();
+    for (a, b) in [(1.0, 2.0), (-5.0, 0.5)] {
+        let expected: Vec<f32> = (0..SIZE).map(|i| a + b + 2.0 * i as f32).collect();
+        assert_eq!(sum.of(a, b, |stream| stream.replay(&graph).unwrap()), expected);
+    }
+    sum.works();
+    // What a graph uses lives as long as it does.
+    let result = sum.ready.output(&sum.bound, 0).unwrap();
+    let Sum { card, ready, inputs, bound } = sum;
+    drop((ready, inputs, bound));
+    let fresh = card.buffer(SIZE).unwrap();
+    graph.launch().unwrap();
+    let mut found = vec![0.0; SIZE];
+    card.stream().unwrap().download(&result, &mut found).unwrap();
+    assert_eq!(found[..2], [30.0, 32.0]);
+    card.stream().unwrap().download(&fresh.view(), &mut found).unwrap();
+    assert_eq!(found, vec![0.0; SIZE]);
+}
+
+#[test]
+fn misuse_while_a_graph_is_recorded_leaves_the_card_usable() {
+    alone("child_misuse", &[]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_misuse() {
+    let sum = on_card();
+    let view = sum.inputs[0].view();
+    let refused = |what: &str, body: &dyn Fn(&mut segc_runtime::execute::cuda::driver::Stream) -> Result<(), CardError>| {
+        let error = sum.card.capture(|stream| body(stream)).err().unwrap_or_else(|| panic!("{what} was recorded"));
+        assert!(matches!(&error, CardError::Misuse(text) if text.contains("while a graph is recorded")), "{what}: {error}");
+        sum.works();
+    };
+    refused("reserving", &|stream| stream.buffer(5).map(|_| ()));
+    refused("copying up", &|stream| stream.upload(&numbers(0.0), &view));
+    refused("copying down", &|stream| stream.download(&view, &mut vec![0.0; SIZE]));
+    refused("waiting", &|stream| stream.synchronize());
+    refused("recording", &|stream| stream.capture(|_| Ok(())).map(|_| ()));
+    // The driver's own refusal ends the recording, too.
+    let (program, mut printed) = self::sum();
+    let Act::Launch(launch) = &mut printed.acts[0].1 else { panic!("a launch") };
+    launch.grid = [0, 1, 1];
+    let wrong = Ready::new(&sum.card, &program, &printed).unwrap();
+    let room = Room::new(&sum.card, wrong.needs()).unwrap();
+    let bound = wrong.bind(&room, sum.inputs.iter().map(Buffer::view).collect(), vec![None]).unwrap();
+    let error = sum.card.capture(|stream| wrong.launch_all(stream, &bound)).err().unwrap();
+    assert!(error.to_string().contains("CUDA_ERROR_INVALID_VALUE (1)"), "{error}");
+    // Even if who records passes over it.
+    let error = sum.card.capture(|stream| wrong.launch_all(stream, &bound).or(Ok(()))).err().unwrap();
+    assert!(error.to_string().contains("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED (901)"), "{error}");
+    sum.works();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sum.card.capture(|_| panic!("on purpose"))));
+    assert!(panicked.is_err());
+    sum.works();
+    // A buffer that goes while a graph is recorded is freed later.
+    let graph = sum.card.capture(|stream| {
+        drop(room.clone());
+        sum.ready.launch_all(stream, &sum.bound)
+    });
+    assert!(graph.is_ok());
+}
+
+#[test]
+fn what_is_bound_must_fit() {
+    alone("child_bound", &[]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_bound() {
+    let sum = on_card();
+    let room = Room::new(&sum.card, sum.ready.needs()).unwrap();
+    let views = |count: usize, size: usize| (0..count).map(|_| sum.card.buffer(size).unwrap().view()).collect::<Vec<_>>();
+    assert!(matches!(sum.ready.bind(&room, views(1, SIZE), vec![None]), Err(CardError::Misuse(_))));
+    assert!(matches!(sum.ready.bind(&room, views(2, SIZE - 1), vec![None]), Err(CardError::Misuse(_))));
+    let small = Room::new(&sum.card, Default::default()).unwrap();
+    assert!(matches!(sum.ready.bind(&small, views(2, SIZE), vec![None]), Err(CardError::Misuse(_))));
+    let other = on_card();
+    let mut stream = sum.card.stream().unwrap();
+    assert!(matches!(sum.ready.launch_all(&mut stream, &other.bound), Err(CardError::Misuse(_))));
+    assert!(matches!(stream.upload(&[1.0], &other.inputs[0].part(0, 1).unwrap()), Err(CardError::Misuse(_))));
+    assert!(matches!(stream.copy(&sum.inputs[0].view(), &sum.inputs[1].part(0, 3).unwrap()), Err(CardError::Misuse(_))));
+    assert!(sum.inputs[0].part(SIZE - 1, 2).is_err() && sum.inputs[0].part(usize::MAX, 2).is_err());
+}
+
+#[test]
+fn copies_keep_their_order_with_and_without_locked_memory() {
+    alone("child_copies", &[]);
+    alone("child_copies", &[("SEGC_MOCK_PINNED", "no")]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_copies() {
+    let card = Card::open(0).unwrap();
+    // More than all blocks of locked memory together, and what was copied changes at once.
+    let size = (5 << 20) + 3;
+    let (first, second) = (card.buffer(size).unwrap(), card.buffer(size).unwrap());
+    let mut numbers: Vec<f32> = (0..size).map(|i| i as f32).collect();
+    let mut stream = card.stream().unwrap();
+    stream.upload(&numbers, &first.view()).unwrap();
+    numbers.iter_mut().for_each(|x| *x = -*x);
+    stream.copy(&first.view(), &second.view()).unwrap();
+    stream.upload(&numbers, &first.view()).unwrap();
+    numbers.fill(0.0);
+    let mut found = vec![0.0; size];
+    stream.download(&second.view(), &mut found).unwrap();
+    assert!(found.iter().enumerate().all(|(i, x)| *x == i as f32));
+    stream.download(&first.view(), &mut found).unwrap();
+    assert!(found.iter().enumerate().all(|(i, x)| *x == -(i as f32)));
+    stream.zero(&first.part(1, 2).unwrap()).unwrap();
+    stream.download(&first.view(), &mut found).unwrap();
+    assert_eq!(found[..5], [0.0, 0.0, 0.0, -3.0, -4.0]);
+}
+
+#[test]
+fn memory_at_its_end_is_said_and_freed_memory_serves_again() {
+    alone("child_memory", &[("SEGC_MOCK_MEMORY", "8000000")]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_memory() {
+    let card = Card::open(0).unwrap();
+    let error = card.buffer(3_000_000).err().unwrap();
+    assert_eq!(error, CardError::OutOfMemory { bytes: 12_000_000, free: 8_000_000, total: 8_000_000 });
+    for _ in 0..10 {
+        card.buffer(1_500_000).unwrap();
+    }
+    assert_eq!(card.stream().unwrap().free(), Ok(2_000_000));
+}
+
+#[test]
+fn a_text_that_is_none_is_a_fault_with_the_compilers_words() {
+    alone("child_text", &[]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_text() {
+    let card = Card::open(0).unwrap();
+    let error = Module::new(&card, &format!("{HEAD}KERNEL(32) wrong(float *to)\n{{\n    to[0] = nothing;\n}}\n")).err().unwrap();
+    let CardError::Compile(text) = &error else { panic!("{error}") };
+    assert!(text.contains("NVRTC_ERROR_COMPILATION") && text.contains("program.cu:8") && text.contains("nothing"), "{text}");
+    let module = Module::new(&card, &format!("{HEAD}{ADD}")).unwrap();
+    let error = module.function("subtract", 0).err().unwrap();
+    assert!(error.to_string().contains("CUDA_ERROR_NOT_FOUND (500)"), "{error}");
+}
+
+#[test]
+fn kernels_are_compiled_once() {
+    let Some(libraries) = stand_in::libraries() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let compiled = || stand_in::log(home.path()).iter().filter(|line| line.starts_with("compile ")).count();
+    beside("child_text_twice", home.path(), libraries, &[]);
+    assert_eq!(compiled(), 1);
+    beside("child_text_twice", home.path(), libraries, &[]);
+    assert_eq!(compiled(), 1, "{:?}", stand_in::log(home.path()));
+    // For another card it is another program.
+    beside("child_text_twice", home.path(), libraries, &[("SEGC_MOCK_CAPABILITY", "80")]);
+    assert_eq!(compiled(), 2);
+    for entry in walk(&home.path().join("cache")) {
+        let mut bytes = std::fs::read(&entry).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&entry, bytes).unwrap();
+    }
+    beside("child_text_twice", home.path(), libraries, &[]);
+    assert_eq!(compiled(), 3);
+    // A folder that cannot be written costs nothing but time.
+    let nowhere = home.path().join("log").display().to_string();
+    beside("child_text_twice", home.path(), libraries, &[("XDG_CACHE_HOME", &nowhere)]);
+    assert_eq!(compiled(), 5);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_text_twice() {
+    let card = Card::open(0).unwrap();
+    for _ in 0..2 {
+        Module::new(&card, &format!("{HEAD}{ADD}")).unwrap().function("add", 0).unwrap();
+    }
+}
+
+#[test]
+fn drivers_that_cannot_be_used_are_named() {
+    let Some(libraries) = stand_in::libraries() else { return };
+    let said = |settings: &[(&str, &str)]| alone("child_missing", settings);
+    said(&[("SEGC_MOCK_VERSION", "11080"), ("EXPECT", "the driver is of CUDA 11.8, and 12.0 or a newer one is needed")]);
+    said(&[("SEGC_MOCK_CARDS", "0"), ("EXPECT", "CUDA_ERROR_NO_DEVICE (100)")]);
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    stand_in::build("driver.c", &folder.path().join("libcuda.so"), &["cuGraphLaunch"]);
+    beside("child_missing", home.path(), folder.path(), &[("EXPECT", "the driver has no `cuGraphLaunch`")]);
+    std::fs::copy(libraries.join("libcuda.so.1"), folder.path().join("libcuda.so")).unwrap();
+    stand_in::build("nvrtc.c", &folder.path().join("libnvrtc.so"), &["nvrtcGetCUBIN"]);
+    beside("child_missing", home.path(), folder.path(), &[("EXPECT", "NVRTC has no `nvrtcGetCUBIN`")]);
+    said(&[("SEGC_MOCK_CAPABILITY", "61"), ("EXPECT", "the card's compute capability is 6.1, and this NVRTC begins with 7.5")]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_missing() {
+    let error = Card::open(0).and_then(|card| Module::new(&card, &format!("{HEAD}{ADD}"))).err().unwrap();
+    assert!(matches!(error, CardError::Missing(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(&std::env::var("EXPECT").unwrap()) && text.contains("segc doctor"), "{text}");
+}
+
+/// All files below a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
