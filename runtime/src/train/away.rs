@@ -42,20 +42,20 @@ impl Away {
 
     /// Puts copies of tensors into the step at hand: from, into. Errors: the card has no memory left.
     pub fn copy(&mut self, state: &State, pairs: &[(usize, usize)]) -> Result<(), RunError> {
-        let copies = pairs.iter().map(|(from, into)| ((*from, state.values(*from)), (*into, state.values(*into))));
-        copies.into_iter().try_for_each(|(from, into)| self.resident.copy(from, into)).map_err(RunError::Environment)
+        let mut copies = pairs.iter().map(|(from, into)| ((*from, state.values(*from)), (*into, state.values(*into))));
+        copies.try_for_each(|(from, into)| Ok(self.resident.copy(from, into)?))
     }
 
     /// Launches the step at hand. Errors: the card fails.
     pub fn launch(&mut self) -> Result<(), RunError> {
-        self.resident.launch().map_err(RunError::Environment)
+        Ok(self.resident.launch()?)
     }
 
     /// Waits for all that was launched and notes its losses. Errors: a number that is not finite, with the place in the spec that made
     /// it; the state is then that before the program which did.
     pub fn read(&mut self, state: &mut State, compiler: &Compiler, spec: &Spec) -> Result<(), RunError> {
         self.launch()?;
-        let noted = self.resident.read().map_err(RunError::Environment)?;
+        let noted = self.resident.read()?;
         for (noted, launched) in noted.into_iter().zip(std::mem::take(&mut self.launched)) {
             if !noted.finite {
                 self.fetch(state)?;
@@ -83,7 +83,7 @@ impl Away {
     fn fetch(&mut self, state: &mut State) -> Result<(), RunError> {
         for number in self.resident.changed() {
             let mut values = vec![0.0; state.values(number).len()];
-            self.resident.fetch(number, &mut values).map_err(RunError::Environment)?;
+            self.resident.fetch(number, &mut values)?;
             state.swap(number, &mut values);
         }
         Ok(())

@@ -162,7 +162,7 @@ impl TrainProgram {
 
     /// Whether it can run where tensors stay on a card.
     pub fn can_stay(&self) -> bool {
-        self.ready.on_card().is_some()
+        Resident::takes(self.ready.as_ref(), &self.targets)
     }
 
     /// Puts it into the step of tensors that stay on a card; gives what finds out more if its numbers turn out not to be finite.
@@ -175,7 +175,7 @@ impl TrainProgram {
     ) -> Result<(Arc<Recipe>, Vec<Vec<f32>>), RunError> {
         let values = bound(&self.recipe.inputs, state, around, at)?;
         let inputs: Vec<Input> = self.recipe.inputs.iter().zip(values).map(|(source, values)| source.input(values)).collect();
-        resident.turn(&self.ready, &inputs, &self.targets).map_err(RunError::Environment)?;
+        resident.turn(&self.ready, &inputs, &self.targets)?;
         let own = |input: &Input| if let Input::Values(values) = input { Some(values.to_vec()) } else { None };
         Ok((self.recipe.clone(), inputs.iter().filter_map(own).collect()))
     }

@@ -53,6 +53,7 @@ pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, cou
     for _ in 0..count {
         let begin = Instant::now();
         course.step(&mut trainer)?;
+        course.read(&mut trainer)?;
         steps.push(begin.elapsed());
     }
     Ok(Timing { ready, compiled, steps })

@@ -3,6 +3,7 @@
 
 pub mod driver;
 pub mod print;
+mod resident;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,10 +13,11 @@ use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place, Whole};
 
 use super::definition::Definition;
-use super::{Device, Executable, Finding, Scratch, finding};
+use super::{Cpu, Device, Executable, Finding, Scratch, finding};
 use crate::outcome::RunError;
 use driver::{Bound, Card, CardError, Ready, Room, Stream, View};
 use print::{Act, Precision};
+pub use resident::{Input, Noted, Resident};
 
 /// Runs programs on the first card that the driver shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +92,15 @@ impl Device for Cuda {
         true
     }
 
+    fn beginner(&self) -> Option<Box<dyn Device>> {
+        Some(Box::new(Cpu::default()))
+    }
+
+    fn resident(&self) -> Result<Option<Resident>, RunError> {
+        let recorded = std::env::var_os("SEGC_NO_GRAPHS").is_none_or(|value| value.is_empty());
+        Ok(Some(Resident::new(card()?, recorded)?))
+    }
+
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         let card = card()?;
         let printed = print::printed(&program, self.precision);
@@ -106,6 +117,10 @@ impl Device for Cuda {
 impl Executable for Prepared {
     fn program(&self) -> &Program {
         &self.program
+    }
+
+    fn on_card(&self) -> Option<&Ready> {
+        Some(&self.ready)
     }
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
