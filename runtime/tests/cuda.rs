@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use segc_compiler::build::Leaf;
 use segc_compiler::kernel::Place;
-use segc_compiler::ops::Input;
-use segc_compiler::plan::plan;
+use segc_compiler::ops::{Input, Sqrt, TABLE};
+use segc_compiler::plan::{finish, plan};
 use segc_compiler::{Graph, Program, fuse};
 use segc_runtime::execute::cuda::driver::{Bound, Buffer, Card, CardError, Module, Ready, Room};
 use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Printed};
+use segc_runtime::execute::{Cpu, Cuda, Device};
 
 #[path = "card/stand_in.rs"]
 mod stand_in;
+mod support;
 
 /// Runs a case beside the stand-in, whose settings are given; what it said.
 #[track_caller]
@@ -327,6 +329,180 @@ fn child_missing() {
     assert!(matches!(error, CardError::Missing(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(&std::env::var("EXPECT").unwrap()) && text.contains("segc doctor"), "{text}");
+}
+
+/// Every sample of the table of ops in one program, each on inputs of its own; some of it only the host computes.
+fn table() -> (Graph, Vec<Vec<f32>>) {
+    let (mut graph, mut values) = (Graph::default(), Vec::new());
+    for entry in TABLE {
+        for (number, sample) in (entry.samples)().iter().enumerate() {
+            let mut ids = Vec::new();
+            for (tensor, (shape, _)) in support::operands(sample).iter().zip(&sample.operands) {
+                graph.leaves.push(Leaf::Field(values.len(), String::new()));
+                ids.push(graph.add(Arc::new(Input { number: values.len(), shape: shape.clone() }), &[]));
+                values.push(tensor.data.iter().map(|x| *x as f32).collect());
+            }
+            let y = graph.add(sample.op.clone(), &ids);
+            graph.outputs.push((format!("{} {number}", entry.name), y));
+        }
+    }
+    (graph, values)
+}
+
+fn results(device: &dyn Device, program: Program, values: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let ready = device.prepare(program).unwrap();
+    let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    let mut scratch = ready.scratch();
+    ready.run(&inputs, &mut scratch).unwrap();
+    scratch.outputs
+}
+
+#[track_caller]
+fn close(names: &[(String, segc_compiler::NodeId)], made: &[Vec<f32>], truth: &[Vec<f32>]) {
+    for ((name, _), (made, truth)) in names.iter().zip(made.iter().zip(truth)) {
+        let largest = truth.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+        for (at, (a, b)) in made.iter().zip(truth).enumerate() {
+            assert!((a - b).abs() <= 1e-5 * largest || a.to_bits() == b.to_bits(), "{name} at {at}: {a} instead of {b}");
+        }
+    }
+}
+
+#[test]
+fn the_device_runs_every_op_from_several_threads() {
+    let log = alone("child_device", &[]);
+    assert!(log.iter().all(|line| !line.starts_with("outside") && !line.starts_with("illegal")), "{log:?}");
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_device() {
+    let (graph, values) = table();
+    let program = || plan(&fuse(&graph, true));
+    let truth = results(&Cpu::default(), program(), &values);
+    let ready = Cuda::default().prepare(program()).unwrap();
+    let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut scratch = ready.scratch();
+                ready.run(&inputs, &mut scratch).unwrap();
+                close(&graph.outputs, &scratch.outputs, &truth);
+            });
+        }
+    });
+    let mut scratch = ready.scratch();
+    let times = ready.timed(&inputs, &mut scratch).unwrap();
+    assert_eq!(times.len(), ready.program().kernels.len());
+    assert!(times.iter().any(|time| !time.is_zero()));
+    close(&graph.outputs, &scratch.outputs, &truth);
+}
+
+#[test]
+fn where_numbers_stop_being_finite_is_found_as_on_the_cpu() {
+    alone("child_check", &[]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_check() {
+    let mut graph = Graph::default();
+    let x = input(&mut graph, 0);
+    let root = graph.add(Arc::new(Sqrt), &[x]);
+    let total = graph.sum(root, &[0]);
+    graph.outputs = vec![("total".into(), total)];
+    let mut values = numbers(1.0);
+    for wrong in [false, true] {
+        values[7] = if wrong { -1.0 } else { 1.0 };
+        let look = |device: &dyn Device| {
+            let ready = device.prepare(plan(&fuse(&graph, false))).unwrap();
+            let mut scratch = ready.scratch();
+            (ready.check(&[&values], &mut scratch).unwrap(), scratch.outputs)
+        };
+        let ((cpu, total), (card, own)) = (look(&Cpu::default()), look(&Cuda::default()));
+        assert_eq!(cpu.is_some(), wrong);
+        // Means of what was read may differ in their last bits.
+        let names = |finding: &Option<segc_runtime::execute::Finding>| finding.as_ref().map(|f| (f.kernel, f.ops.clone(), f.writes[0].nan));
+        assert_eq!(names(&card), names(&cpu));
+        assert!(wrong || (own[0][0] - total[0][0]).abs() <= 1e-5 * total[0][0]);
+    }
+}
+
+fn input(graph: &mut Graph, number: usize) -> segc_compiler::NodeId {
+    graph.leaves.push(Leaf::Field(number, String::new()));
+    graph.add(Arc::new(Input { number, shape: vec![SIZE] }), &[])
+}
+
+/// A step of a descent: the weight is written over, and the loss and the sum of the weight are results of their own.
+fn step() -> Program {
+    let mut graph = Graph::default();
+    let (weight, data) = (input(&mut graph, 0), input(&mut graph, 1));
+    let product = graph.times(weight, data);
+    let loss = graph.sum(product, &[0]);
+    let part = graph.number(1e-3);
+    let small = graph.times(loss, part);
+    let wide = graph.expand(small, &[SIZE], &[]);
+    let slope = graph.times(data, wide);
+    let next = graph.minus(weight, slope);
+    graph.outputs = vec![("weight".into(), next), ("loss".into(), loss)];
+    let program = finish(graph, true, &[Some(0), None]);
+    assert_eq!((program.over[0], program.over.get(1).copied().flatten()), (Some(0), None));
+    program
+}
+
+fn data(step: usize) -> Vec<f32> {
+    (0..SIZE).map(|i| ((i * 7 + step * 3) as f32 * 0.1).sin() * 0.1).collect()
+}
+
+#[test]
+fn a_step_that_writes_over_its_weights_is_the_same_at_once_replayed_and_on_the_cpu() {
+    alone("child_step", &[]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_step() {
+    // On the cpu, and on the card with copies each time.
+    let weight: Vec<f32> = (0..SIZE).map(|i| (i as f32 * 0.01).cos()).collect();
+    let mut spoilt = data(3);
+    spoilt[5] = f32::NAN;
+    let batches = [data(0), data(1), spoilt, data(2)];
+    let walk = |device: &dyn Device| {
+        let ready = device.prepare(step()).unwrap();
+        let mut scratch = ready.scratch();
+        scratch.outputs[0] = weight.clone();
+        let one = |batch: &Vec<f32>| {
+            ready.run(&[&[], batch], &mut scratch).unwrap();
+            (scratch.outputs.clone(), scratch.held)
+        };
+        batches.iter().map(one).collect::<Vec<_>>()
+    };
+    let (cpu, eager) = (walk(&Cpu::default()), walk(&Cuda::default()));
+    let held = |steps: &[(Vec<Vec<f32>>, bool)]| steps.iter().map(|(_, held)| *held).collect::<Vec<_>>();
+    assert_eq!((held(&cpu), held(&eager)), (vec![false, false, true, false], vec![false, false, true, false]));
+    let names = step().graph.outputs.clone();
+    cpu.iter().zip(&eager).filter(|((_, held), _)| !held).for_each(|((truth, _), (made, _))| close(&names, made, truth));
+    assert_eq!(eager[2].0[0], eager[1].0[0], "a step that was held changed the weights");
+    // As a graph, everything on the card.
+    let ready = Cuda::default().ready(&step()).unwrap();
+    let card = ready.card().clone();
+    let room = Room::new(&card, ready.needs()).unwrap();
+    let [weights, batch] = [(); 2].map(|()| card.buffer(SIZE).unwrap().view());
+    let loss = matches!(step().outputs[1].1, Place::Result(_)).then(|| card.buffer(1).unwrap().view());
+    let bound = ready.bind(&room, vec![weights.clone(), batch.clone()], vec![None, loss]).unwrap();
+    assert!(ready.is_whole());
+    let mut stream = card.stream().unwrap();
+    stream.upload(&weight, &weights).unwrap();
+    let graph = stream.capture(|stream| ready.launch_all(stream, &bound)).unwrap();
+    for (values, (made, was_held)) in batches.iter().zip(&eager) {
+        stream.upload(values, &batch).unwrap();
+        stream.replay(&graph).unwrap();
+        let (mut now, mut loss) = (vec![0.0; SIZE], [0.0]);
+        stream.download(&weights, &mut now).unwrap();
+        stream.download(&ready.output(&bound, 1).unwrap(), &mut loss).unwrap();
+        assert_eq!(now, made[0]);
+        assert_eq!(loss[0].to_bits(), made[1][0].to_bits());
+        assert_eq!(ready.held(&mut stream).unwrap(), *was_held);
+    }
 }
 
 /// All files below a folder.

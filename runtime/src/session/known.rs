@@ -57,8 +57,8 @@ impl Known {
         }
         let graph = segc_compiler::build(spec, terms, &Request::default()).map_err(|fault| RunError::Spec(Box::new(fault)))?;
         let mut shared = Sha256::new();
-        // Processors with other instructions round differently, too.
-        shared.update(format!("{} {:?} {:?} {:?} {}", crate::VERSION, build(), pulp::Arch::new(), options.on, options.fused));
+        // Processors with other instructions, and other cards, round differently, too.
+        shared.update(format!("{} {:?} {} {:?} {}", crate::VERSION, build(), options.on.machine(), options.on, options.fused));
         shared.update(graph_hash(&graph));
         let Some(fields) = leaves(spec, &graph, models, &mut shared) else { return Ok(None) };
         let terms = terms.iter().map(|(name, id)| (name.clone(), spec.terms.get(*id).ty.axes.iter().map(|(_, size)| size).product()));

@@ -101,6 +101,14 @@ impl On {
         }
     }
 
+    /// What of this machine may decide the last bits.
+    pub(crate) fn machine(self) -> String {
+        match self {
+            On::Cuda(_) => cuda::card().map_or_else(|why| why.to_string(), |card| format!("{:?}", (&card.about().name, card.about().capability))),
+            _ => format!("{:?}", pulp::Arch::new()),
+        }
+    }
+
     /// Looks whether the executor can be used at all, before anything is written.
     ///
     /// # Errors

@@ -305,7 +305,13 @@ static Code release(void *at, int pinned) {
     return INVALID_VALUE;
 }
 
-Code cuMemAlloc_v2(Address *at, size_t bytes) LOCKED({ NEEDS_CONTEXT { void *found = NULL; code = allocate(&found, bytes, 0); *at = (Address)(uintptr_t)found; } })
+Code cuMemAlloc_v2(Address *at, size_t bytes) LOCKED({
+    NEEDS_CONTEXT {
+        void *found = NULL;
+        code = allocate(&found, bytes, 0);
+        *at = (Address)(uintptr_t)found;
+    }
+})
 
 Code cuMemFree_v2(Address at) LOCKED({ code = release((void *)(uintptr_t)at, 0); })
 

@@ -70,8 +70,8 @@ static void calls(const char *source, FILE *to) {
     for (char *line = counts; line && *line; line = strchr(line, '\n') + 1) {
         char *name = strchr(line, '"') + 1;
         int length = (int)(strchr(name, '"') - name);
-        fprintf(to, "    if (!strcmp(name, \"%.*s\")) return shim_launch(segc_call_%.*s, !strncmp(name, \"sync_\", 5), *grid, *block, p), 0;\n",
-                length, name, length, name);
+        fprintf(to, "    if (!strcmp(name, \"%.*s\"))\n", length, name);
+        fprintf(to, "        return shim_launch(segc_call_%.*s, !strncmp(name, \"sync_\", 5), *grid, *block, p), 0;\n", length, name);
     }
     fprintf(to, "    return 1;\n}\n");
     free(runs);
@@ -98,7 +98,8 @@ int nvrtcGetSupportedArchs(int *archs) {
     return SUCCESS;
 }
 
-int nvrtcCreateProgram(Program **program, const char *source, const char *name, int headers, const char *const *texts, const char *const *names) {
+int nvrtcCreateProgram(Program **program, const char *source, const char *name, int headers, const char *const *texts,
+                       const char *const *names) {
     (void)texts;
     (void)names;
     *program = calloc(1, sizeof(Program));
@@ -133,8 +134,8 @@ int nvrtcCompileProgram(Program *program, int count, const char *const *options)
     fprintf(file, "#include \"shim.h\"\n#line 1 \"program.cu\"\n%s", program->source);
     calls(program->source, file);
     fclose(file);
-    snprintf(command, sizeof command,
-             "cc -O1 -shared -fPIC -w -std=gnu11 -ffp-contract=off -I '" FOLDER "' -o %s/out %s/program.c -lm 2> %s/log", folder, folder, folder);
+    snprintf(command, sizeof command, "cc -O1 -shared -fPIC -w -std=gnu11 -ffp-contract=off -I '" FOLDER "' -o %s/out %s/program.c -lm 2> %s/log",
+             folder, folder, folder);
     int failed = system(command);
     size_t bytes;
     snprintf(path, sizeof path, "%s/log", folder);
