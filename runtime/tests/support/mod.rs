@@ -78,3 +78,40 @@ pub fn definition(graph: &Graph, values: &[Tensor]) -> Vec<Tensor> {
     }
     graph.outputs.iter().filter_map(|(_, id)| made[id.index()].clone()).collect()
 }
+
+/// The op on inputs; with `order` 1 the derivatives of its weighted sum, with 2 those of the squared derivatives' sum.
+pub fn graph(sample: &Sample, order: usize) -> Graph {
+    let (mut graph, inputs, y) = applied(sample);
+    if order == 0 {
+        graph.outputs = vec![("y".into(), y)];
+        return graph;
+    }
+    let mut goal = weighted_sum(&mut graph, y);
+    for round in 1..=order {
+        let smooth = |i: usize| matches!(sample.operands[i].1, Draws::Positive | Draws::Signed);
+        let wanted: Vec<_> = (0..inputs.len()).filter(|i| smooth(*i)).map(|i| inputs[i]).collect();
+        let slopes: Vec<_> = wanted.iter().map(|x| segc_compiler::differentiate::derivative(&mut graph, goal, *x)).collect();
+        graph.outputs = slopes.iter().enumerate().map(|(i, slope)| (format!("d{i}"), *slope)).collect();
+        if round < order {
+            let mut total = graph.number(0.0);
+            for slope in slopes {
+                let square = graph.times(slope, slope);
+                let part = weighted_sum(&mut graph, square);
+                total = graph.plus(total, part);
+            }
+            goal = total;
+        }
+    }
+    graph
+}
+
+/// Equal, or near each other measured by the largest element: what cancels to little carries the rounding of what was large.
+pub fn close(what: &str, ours: &[Vec<f32>], theirs: &[Vec<f32>], tolerance: f32) {
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        let largest = theirs.iter().filter(|x| x.is_finite()).fold(1.0f32, |largest, x| largest.max(x.abs()));
+        for (a, b) in ours.iter().zip(theirs) {
+            let same = a == b || a.is_nan() && b.is_nan();
+            assert!(same || (a - b).abs() <= 2.0 * tolerance * largest, "{what}: {a} instead of {b}, the largest is {largest}");
+        }
+    }
+}

@@ -75,7 +75,7 @@ impl Text {
         });
         let name = format!("{}{kind}_{hash}", if function.waits { "sync_" } else { "" });
         if self.known.insert(name.clone(), ()).is_none() {
-            let _ = write!(self.functions, "\n{}", text.replace('@', &name));
+            let _ = write!(self.functions, "\n// kernel {name}\n{}", text.replace('@', &name));
         }
         let launch = Launch {
             name: Arc::from(name),
