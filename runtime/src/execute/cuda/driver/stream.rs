@@ -57,7 +57,7 @@ impl<'a> Stream<'a> {
     /// Copies elements from the card, and waits for everything before.
     ///
     /// # Errors
-    /// [`CardError::Misuse`] where the sizes differ and while a graph is recorded; what the driver finds, also of what was asked for before.
+    /// [`CardError::Misuse`] where the sizes differ and while a graph is recorded; what the driver finds, also of what came before.
     pub fn download(&mut self, from: &View, to: &mut [f32]) -> Result<(), CardError> {
         self.refuse_recording("copy to the host")?;
         self.fits(to.len(), from)?;
