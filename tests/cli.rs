@@ -17,12 +17,24 @@ fn repository() -> PathBuf {
 fn help_and_version_are_there() {
     let help = segc(&repository(), &["--help"]);
     help.succeeds();
-    for text in
-        ["run", "segment", "check", "show", "fmt", "explain", "ops", "new", "bench", "weights", "Exit codes", "segc run specs/iem.seg"]
-    {
+    for text in [
+        "run",
+        "segment",
+        "check",
+        "show",
+        "fmt",
+        "explain",
+        "ops",
+        "doctor",
+        "new",
+        "bench",
+        "weights",
+        "Exit codes",
+        "segc run specs/iem.seg",
+    ] {
         assert!(help.out.contains(text), "{text} is not in the help");
     }
-    for verb in ["run", "segment", "check", "show", "fmt", "explain", "ops", "new", "weights"] {
+    for verb in ["run", "segment", "check", "show", "fmt", "explain", "ops", "doctor", "new", "weights"] {
         segc(&repository(), &[verb, "--help"]).succeeds();
     }
     assert!(segc(&repository(), &["--version"]).out.starts_with("segc "));

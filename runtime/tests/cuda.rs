@@ -1,4 +1,4 @@
-//! The room of the driver against a stand-in for a card (`tests/card`). Libraries are loaded once per process and looked for in
+//! The room of the driver against a stand-in for a card (`tests/card/stand_in`). Libraries are loaded once per process and looked for in
 //! `LD_LIBRARY_PATH`, so each case here is an ignored test that a process of its own runs beside the stand-in.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -12,10 +12,10 @@ use segc_compiler::ops::{Input, Sqrt, TABLE};
 use segc_compiler::plan::{finish, plan};
 use segc_compiler::{Graph, Program, fuse};
 use segc_runtime::execute::cuda::driver::{Bound, Buffer, Card, CardError, Module, Ready, Room};
-use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Printed};
+use segc_runtime::execute::cuda::print::{Act, Argument, Launch, Precision, Printed};
 use segc_runtime::execute::{Cpu, Cuda, Device};
 
-#[path = "card/stand_in.rs"]
+#[path = "card/stand_in/mod.rs"]
 mod stand_in;
 mod support;
 
@@ -27,6 +27,7 @@ fn beside(case: &str, home: &Path, libraries: &Path, settings: &[(&str, &str)]) 
     let done = command.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success() && said.contains("1 passed"), "{case}: {said}");
+    said.lines().filter(|line| line.contains("skipped")).for_each(|line| println!("{line}"));
 }
 
 /// The same with a cache that nobody used before; the lines of the stand-in's log.
@@ -65,8 +66,13 @@ fn sum() -> (Program, Printed) {
         shared: 0,
         arguments: vec![Argument::At(Place::Input(0)), Argument::At(Place::Input(1)), Argument::At(program.outputs[0].1)],
     };
-    let printed =
-        Printed { source: format!("{HEAD}{ADD}"), acts: vec![(0, Act::Launch(launch))], guards: Vec::new(), tables: Vec::new(), scratch: 0 };
+    let printed = Printed {
+        source: format!("{HEAD}{ADD}"),
+        acts: vec![(0, Act::Launch(launch))],
+        guards: Vec::new(),
+        tables: Vec::new(),
+        scratch: 0,
+    };
     (program, printed)
 }
 
@@ -395,6 +401,32 @@ fn child_device() {
     assert_eq!(times.len(), ready.program().kernels.len());
     assert!(times.iter().any(|time| !time.is_zero()));
     close(&graph.outputs, &scratch.outputs, &truth);
+}
+
+#[test]
+fn nvrtc_itself_compiles_every_op() {
+    if stand_in::libraries().is_none() {
+        return;
+    }
+    // The stand-in for the driver alone, so that NVRTC is found where it is for everybody.
+    let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    stand_in::build("driver.c", &folder.path().join("libcuda.so"), &[]);
+    let usual = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    let path = format!("{}:{usual}", folder.path().display());
+    beside("child_nvrtc", home.path(), folder.path(), &[("LD_LIBRARY_PATH", &path)]);
+}
+
+#[test]
+#[ignore = "runs beside the stand-in"]
+fn child_nvrtc() {
+    let (graph, _) = table();
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        // What it makes is for a card, and the stand-in cannot load it.
+        match Cuda::new(precision).prepare(plan(&fuse(&graph, true))).err().unwrap().to_string() {
+            text if text.contains("libnvrtc.so was not found") => return println!("skipped: there is no NVRTC"),
+            text => assert!(text.contains("failed to load kernels: CUDA_ERROR_INVALID_IMAGE"), "{text}"),
+        }
+    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn text(processor: &Processor, cards: &Inventory) -> String {
 
 /// The lines about the machine itself.
 fn host(processor: &Processor) -> Vec<(String, String)> {
-    let features = if processor.features.is_empty() { String::new() } else { format!(" of {}", processor.features.join(", ")) };
+    let features = if processor.features.is_empty() { String::new() } else { format!(" ({})", processor.features.join(", ")) };
     let memory = processor.memory.map_or("unknown".into(), size);
     let free = processor.free.map_or(String::new(), |free| format!(", {} free", size(free)));
     let caches: Vec<String> = processor.caches.iter().map(|(name, bytes)| format!("{name} {}", size(*bytes))).collect();
@@ -81,7 +81,9 @@ fn library(library: &Library, before: &str) -> String {
 fn advice(cards: &Inventory) -> String {
     let mut steps = Vec::new();
     if cards.driver.version.is_none() {
-        steps.push("The driver comes with the system (a package such as nvidia-driver, or from nvidia.com); `nvidia-smi` says whether it works.");
+        steps.push(
+            "The driver comes with the system (a package such as nvidia-driver, or from nvidia.com); `nvidia-smi` says whether it works.",
+        );
     } else if cards.cards.iter().all(|(_, why)| why.is_some()) {
         steps.push("No card can be used; `nvidia-smi` lists the cards, and CUDA_VISIBLE_DEVICES may hide some.");
     }

@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn caches_are_read_as_the_system_writes_them() {
         let home = tempfile::tempdir().unwrap();
-        for (number, (kind, level, size)) in [("Data", "1", "48K"), ("Instruction", "1", "32K"), ("Unified", "2", "2M")].iter().enumerate() {
+        for (number, (kind, level, size)) in [("Data", "1", "48K"), ("Instruction", "1", "32K"), ("Unified", "2", "2M")].iter().enumerate()
+        {
             let folder = home.path().join(format!("index{number}"));
             fs::create_dir(&folder).unwrap();
             [("type", kind), ("level", level), ("size", size)].iter().for_each(|(file, text)| {

@@ -104,7 +104,9 @@ impl On {
     /// What of this machine may decide the last bits.
     pub(crate) fn machine(self) -> String {
         match self {
-            On::Cuda(_) => cuda::card().map_or_else(|why| why.to_string(), |card| format!("{:?}", (&card.about().name, card.about().capability))),
+            On::Cuda(_) => {
+                cuda::card().map_or_else(|why| why.to_string(), |card| format!("{:?}", (&card.about().name, card.about().capability)))
+            }
             _ => format!("{:?}", pulp::Arch::new()),
         }
     }

@@ -245,11 +245,7 @@ impl Host {
     /// Errors: an algorithm of the host that does not exist.
     fn new(whole: &Whole) -> Result<Host, String> {
         let sized = |(place, shape): &(Place, Vec<usize>)| (*place, shape.iter().product());
-        Ok(Host {
-            definition: Definition::new(whole)?,
-            operands: whole.operands.iter().map(sized).collect(),
-            result: sized(&whole.result),
-        })
+        Ok(Host { definition: Definition::new(whole)?, operands: whole.operands.iter().map(sized).collect(), result: sized(&whole.result) })
     }
 }
 

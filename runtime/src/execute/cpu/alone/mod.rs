@@ -24,8 +24,8 @@ use segc_compiler::kernel::{Place, Whole};
 use segc_compiler::ops::Form;
 
 use super::super::Lines;
-use crate::execute::definition::Definition;
 use super::team::Team;
+use crate::execute::definition::Definition;
 
 /// An op that is ready to run.
 pub(super) trait Room: Send + Sync {

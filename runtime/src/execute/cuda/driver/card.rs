@@ -72,22 +72,15 @@ impl Card {
         if number >= count {
             return Err(CardError::Missing(match count {
                 0 => "the driver sees no card".into(),
-                _ => format!("the driver sees {count} of them, so there is no number {number}")
+                _ => format!("the driver sees {count} of them, so there is no number {number}"),
             }));
         }
         let (device, about) = about(number)?;
         let mut context = null_mut();
         // SAFETY: the driver is loaded, the device exists; the context is written, and released when the card is dropped.
         told(unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, device) }, "open a card")?;
-        let mut inner = Inner {
-            about,
-            device,
-            context,
-            stream: null_mut(),
-            turn: Mutex::default(),
-            waste: Mutex::default(),
-            spent: Mutex::default(),
-        };
+        let mut inner =
+            Inner { about, device, context, stream: null_mut(), turn: Mutex::default(), waste: Mutex::default(), spent: Mutex::default() };
         inner.enter()?;
         // The null stream cannot be recorded.
         let flags = sys::CUstream_flags_enum::CU_STREAM_NON_BLOCKING as u32;
@@ -244,10 +237,8 @@ pub(super) fn about(number: usize) -> Result<(sys::CUdevice, About), CardError> 
         told(unsafe { sys::cuDeviceGetAttribute(&mut value, which, device) }, "describe a card")?;
         Ok::<u32, CardError>(u32::try_from(value).unwrap_or(0))
     };
-    let capability = (
-        attribute(Is::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-        attribute(Is::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-    );
+    let capability =
+        (attribute(Is::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?, attribute(Is::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?);
     let multiprocessors = attribute(Is::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
     let shared = attribute(Is::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
     Ok((device, About { name, capability, memory, free: None, multiprocessors, shared }))

@@ -132,8 +132,7 @@ fn parts(number: usize, since: usize) -> [usize; 3] {
 /// Whether a library is there with all that is needed of it.
 fn whole(what: &str, file: &str, there: bool, has: impl Fn(&str) -> bool, names: &[&str]) -> Result<(), CardError> {
     if !there {
-        let found = format!("{what} was not found ({file}, in the folders of LD_LIBRARY_PATH and of the system)");
-        return Err(CardError::Missing(found));
+        return Err(CardError::Missing(format!("{file} was not found in the folders of LD_LIBRARY_PATH and of the system")));
     }
     match names.iter().find(|name| !has(name)) {
         Some(symbol) => Err(CardError::Missing(format!("{what} has no `{symbol}`; another version of it is needed"))),
@@ -196,7 +195,7 @@ fn start() -> Result<i32, CardError> {
     let there = unsafe { sys::is_culib_present() };
     // SAFETY: asked for only where the library is there; a symbol is looked up and not called.
     let has = |name: &str| unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() };
-    whole("the driver", "libcuda.so.1", there, has, &["cuDriverGetVersion"])?;
+    whole("the driver", "the driver's libcuda.so.1", there, has, &["cuDriverGetVersion"])?;
     let mut version = 0;
     // SAFETY: the symbol is there; it writes one number, before `cuInit` too.
     let _ = unsafe { sys::cuDriverGetVersion(&mut version) };
@@ -204,7 +203,7 @@ fn start() -> Result<i32, CardError> {
         let (has, needs) = (shown(version), shown(OLDEST));
         return Err(CardError::Missing(format!("the driver is of CUDA {has}, and {needs} or a newer one is needed")));
     }
-    whole("the driver", "libcuda.so.1", there, has, &DRIVER)?;
+    whole("the driver", "the driver's libcuda.so.1", there, has, &DRIVER)?;
     // SAFETY: every symbol is there; `cuInit` takes a number that has to be zero.
     told(unsafe { sys::cuInit(0) }, "start").map_err(|error| CardError::Missing(error.to_string()))?;
     Ok(version)
@@ -215,7 +214,7 @@ fn version_of_compiler() -> Result<(i32, i32), CardError> {
     let there = unsafe { nvrtc::sys::is_culib_present() };
     // SAFETY: asked for only where the library is there; a symbol is looked up and not called.
     let has = |name: &str| unsafe { nvrtc::sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() };
-    whole("NVRTC, which compiles kernels,", "libnvrtc.so", there, has, &NVRTC)?;
+    whole("NVRTC", "NVRTC's libnvrtc.so", there, has, &NVRTC)?;
     let (mut major, mut minor) = (0, 0);
     // SAFETY: every symbol is there; two numbers are written.
     compiled(unsafe { nvrtc::sys::nvrtcVersion(&mut major, &mut minor) }, "say its version")?;

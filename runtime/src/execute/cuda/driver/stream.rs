@@ -57,7 +57,7 @@ impl<'a> Stream<'a> {
     /// Copies elements from the card, and waits for everything before.
     ///
     /// # Errors
-    /// [`CardError::Misuse`] where the sizes differ and while a graph is recorded; what the driver finds, also of what was asked for before.
+    /// [`CardError::Misuse`] where the sizes differ and while a graph is recorded; what the driver finds, also of what came before.
     pub fn download(&mut self, from: &View, to: &mut [f32]) -> Result<(), CardError> {
         self.refuse_recording("copy to the host")?;
         self.fits(to.len(), from)?;
@@ -172,8 +172,7 @@ impl<'a> Stream<'a> {
         let ([x, y, z], [width, height, depth]) = (grid, block);
         let (stream, arguments) = (self.inner().stream, arguments.as_mut_ptr());
         // SAFETY: the driver reads the pointers before it returns; the rest is the caller's promise.
-        let code =
-            unsafe { sys::cuLaunchKernel(function.handle(), x, y, z, width, height, depth, shared, stream, arguments, null_mut()) };
+        let code = unsafe { sys::cuLaunchKernel(function.handle(), x, y, z, width, height, depth, shared, stream, arguments, null_mut()) };
         told(code, "start a kernel")
     }
 

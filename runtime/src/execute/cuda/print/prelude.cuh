@@ -1,6 +1,8 @@
 // What every printed program begins with. The C subset of CUDA C: with `KERNEL`, `INSIDE` and the built-in names given, it is C.
 
 #ifdef __CUDACC__
+// Not every program calls every function.
+#pragma nv_diag_suppress 177
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 #define INSIDE static __device__ __forceinline__
 #else

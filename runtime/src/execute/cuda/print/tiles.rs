@@ -25,8 +25,10 @@ pub(super) struct Product {
 pub(super) struct Side {
     /// Where it lies.
     pub at: Place,
-    /// Statements that return the element of `from` at `batch`, `line` and `depth`.
+    /// Statements that return the element of `from` at `batch`, `line` and `depth`; they may look into `table`.
     pub read: String,
+    /// Whole numbers that they look up.
+    pub table: Vec<u32>,
     /// Whether neighbours along the depth lie closer to each other than neighbouring lines.
     pub deep: bool,
 }
@@ -78,7 +80,7 @@ impl Product {
     fn formulas(&self, function: &mut Function) {
         let indented = |lines: &str| lines.lines().map(|line| format!("    {line}\n")).collect::<String>();
         for (name, side) in [("left", &self.left), ("right", &self.right)] {
-            let head = format!("INSIDE float @_{name}(const float *__restrict__ from, index_t batch, index_t line, index_t depth)");
+            let head = format!("INSIDE float @_{name}(const float *__restrict__ from, const unsigned *__restrict__ table, index_t batch, index_t line, index_t depth)");
             function.inside(&format!("{head}\n{{\n{}}}\n", indented(&side.read)));
         }
     }
@@ -88,10 +90,19 @@ impl Product {
         format!("INSIDE index_t @_place(index_t batch, index_t row, index_t column)\n{{\n{lines}}}\n")
     }
 
-    /// Reads its sides and writes its result as the first three parameters.
-    fn parameters(&self, function: &mut Function, to: Argument) -> [String; 3] {
-        let (left, right) = (function.from(self.left.at), function.from(self.right.at));
-        [left, right, function.writes(to)]
+    /// What the formulas of both sides are called with before the place: buffer and table.
+    fn sides(&self, text: &mut Text, function: &mut Function) -> [String; 2] {
+        [&self.left, &self.right].map(|side| {
+            let from = function.from(side.at);
+            let table = match side.table.is_empty() {
+                true => "0".into(),
+                false => {
+                    let table = text.table(side.table.clone());
+                    function.reads(table)
+                }
+            };
+            format!("{from}, {table}")
+        })
     }
 
     /// Statements that take the result's number at a name apart.
@@ -107,7 +118,8 @@ impl Product {
         let mut function = Function::default();
         self.formulas(&mut function);
         function.inside(&self.place_formula());
-        let [left, right, to] = self.parameters(&mut function, Argument::At(self.to));
+        let [left, right] = self.sides(text, &mut function);
+        let to = function.writes(Argument::At(self.to));
         let (blocks, threads) = blocks(results);
         function.line(element("i", results, threads));
         function.line(self.taken_apart("i"));
@@ -123,7 +135,7 @@ impl Product {
     fn long(self, text: &mut Text) {
         let mut function = Function::default();
         self.formulas(&mut function);
-        let (left, right) = (function.from(self.left.at), function.from(self.right.at));
+        let [left, right] = self.sides(text, &mut function);
         let rows = self.columns.max(1);
         let lines = format!(
             "{}\nconst float a = segc_operand(@_left({left}, batch, row, j));\nconst float b = segc_operand(@_right({right}, batch, column, j));",
@@ -169,8 +181,9 @@ impl Product {
         self.formulas(&mut function);
         let to = if parts > 1 { text.scratch(parts * results) } else { Argument::At(self.to) };
         function.inside(&self.place_formula());
-        let names = self.parameters(&mut function, to);
-        function.line(self.filled(tile, [part, parts], names));
+        let [left, right] = self.sides(text, &mut function);
+        let name = function.writes(to);
+        function.line(self.filled(tile, [part, parts], [left, right, name]));
         function.waits();
         text.launch("tiles", function, tiles * parts, THREADS);
         if parts > 1 {

@@ -23,7 +23,7 @@ enum {
     CAPTURE_INVALIDATED = 901
 };
 
-enum { GUARD = 64, MOST = 64 };
+enum { GUARD = 64, MOST = 512 };
 
 typedef struct Memory { struct Memory *next; unsigned char *at; size_t bytes; int pinned; } Memory;
 typedef int (*Run)(const char *, const unsigned *, const unsigned *, unsigned, void **);
