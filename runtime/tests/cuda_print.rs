@@ -139,7 +139,9 @@ fn random_graphs_agree_with_the_cpu_also_where_they_write_over_operands() {
         // Results in rooms of their own, and the first over the first input.
         for (how, replaces) in [("placed", vec![None; 3]), ("over", vec![Some(0), None, None])] {
             let program = finish(graph.clone(), true, &replaces);
-            if program.outputs.iter().zip(&program.over).any(|((_, place, _), over)| over.is_none() && *place == Place::Input(0)) && how == "over" {
+            if program.outputs.iter().zip(&program.over).any(|((_, place, _), over)| over.is_none() && *place == Place::Input(0))
+                && how == "over"
+            {
                 // An output that is the input itself reads what was written over it.
                 continue;
             }

@@ -84,7 +84,8 @@ impl Nvrtc {
         }
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("nvrtc.c"), include_str!("card/nvrtc.c")).expect("written");
-        let made = Command::new("cc").args(["-O1", "-o"]).arg(folder.path().join("nvrtc")).arg(folder.path().join("nvrtc.c")).arg("-ldl").status();
+        let made =
+            Command::new("cc").args(["-O1", "-o"]).arg(folder.path().join("nvrtc")).arg(folder.path().join("nvrtc.c")).arg("-ldl").status();
         assert!(made.expect("cc runs").success());
         let named = std::env::var("SEGC_NVRTC").into_iter();
         let mut nvrtc = Nvrtc { folder, library: String::new() };

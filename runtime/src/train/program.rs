@@ -175,7 +175,8 @@ impl TrainProgram {
     ) -> Result<(Arc<Recipe>, Vec<Vec<f32>>), RunError> {
         let values = bound(&self.recipe.inputs, state, around, at)?;
         let inputs: Vec<Input> = self.recipe.inputs.iter().zip(values).map(|(source, values)| source.input(values)).collect();
-        resident.turn(&self.ready, &inputs, &self.targets)?;
+        let replaced: Vec<Option<(usize, &[f32])>> = self.targets.iter().map(|target| target.map(|at| (at, state.values(at)))).collect();
+        resident.turn(&self.ready, &inputs, &replaced)?;
         let own = |input: &Input| if let Input::Values(values) = input { Some(values.to_vec()) } else { None };
         Ok((self.recipe.clone(), inputs.iter().filter_map(own).collect()))
     }

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::driver::{Bound, Buffer, Card, CardError, Graph, Ready, Room, Stream, View};
+use segc_compiler::kernel::Place;
+
+use super::driver::{Bound, Buffer, Card, CardError, Copies, Graph, Ready, Room, Stream, View};
 use crate::execute::Executable;
 
 /// Losses and flags that are kept until they are read, in elements.
@@ -68,8 +70,19 @@ struct Stage {
     bound: Bound,
     /// Where values that come each time go, by number of the input.
     values: Vec<(usize, Buffer)>,
+    /// Results that are not written over what they replace, by number, and where they go in the end.
+    apart: Vec<(usize, View)>,
+    copies: Copies,
     /// The number of the loss among the results.
     loss: Option<usize>,
+}
+
+/// Results that are not written over what they replace: rooms for those that need one, where they go in the end, how large they are.
+#[derive(Default)]
+struct Apart {
+    rooms: Vec<Option<View>>,
+    targets: Vec<(usize, View)>,
+    sizes: Vec<usize>,
 }
 
 /// A part of a step.
@@ -109,24 +122,25 @@ impl Resident {
         })
     }
 
-    /// Whether a program can run where tensors stay: every result that replaces a tensor is written over it, and no part of the program is
-    /// computed by the host.
+    /// Whether a program can run where tensors stay: no part of it is computed by the host, and it looks at its numbers before it replaces
+    /// tensors.
     pub fn takes(program: &dyn Executable, targets: &[Option<usize>]) -> bool {
-        let over = &program.program().over;
-        let in_place = targets.iter().enumerate().all(|(at, target)| target.is_none() || over.get(at).copied().flatten().is_some());
-        program.on_card().is_some_and(Ready::is_whole) && in_place
+        program.on_card().is_some_and(|ready| ready.is_whole() && (ready.is_guarded() || targets.iter().all(Option::is_none)))
     }
 
     /// Puts a run of a program behind the step at hand. `targets`: the tensor that each result replaces; one that replaces none is the loss.
+    /// `replaced` are the values at home of those tensors, in the same order.
     ///
     /// # Errors
     /// [`CardError::Misuse`] for a program that it does not take; no memory is left; what the driver finds.
-    pub fn turn(&mut self, program: &Arc<dyn Executable>, inputs: &[Input], targets: &[Option<usize>]) -> Result<(), CardError> {
+    pub fn turn(&mut self, program: &Arc<dyn Executable>, inputs: &[Input], replaced: &[Option<(usize, &[f32])>]) -> Result<(), CardError> {
+        let targets: &[Option<usize>] = &replaced.iter().map(|one| one.map(|(number, _)| number)).collect::<Vec<_>>();
         let ready = program.on_card().filter(|_| Self::takes(program.as_ref(), targets));
         let ready = ready.ok_or_else(|| CardError::Misuse("a program that needs the host cannot stay on the card".into()))?;
         self.make_room(ready)?;
-        for input in inputs {
-            self.bring(*input)?;
+        let replaced = replaced.iter().flatten().map(|(number, values)| Input::Tensor(*number, values));
+        for input in inputs.iter().copied().chain(replaced) {
+            self.bring(input)?;
         }
         let (number, stage) = self.stage(program, ready, inputs, targets)?;
         let card = self.card.clone();
@@ -279,12 +293,31 @@ impl Resident {
                 }
             });
         }
-        let bound = ready.bind(&self.room, views, vec![None; targets.len()])?;
+        let Apart { rooms, targets: apart, sizes } = self.apart(program.as_ref(), targets)?;
+        let bound = ready.bind(&self.room, views, rooms)?;
+        let copies = Copies::new(&self.card, &sizes)?;
         let loss = targets.iter().position(Option::is_none);
-        let stage = Rc::new(Stage { program: program.clone(), bound, values, loss });
+        let stage = Rc::new(Stage { program: program.clone(), bound, values, apart, copies, loss });
         let number = self.stages.len();
         self.stages.insert(key, (number, stage.clone()));
         Ok((number, stage))
+    }
+
+    /// Where results go that are not written over what they replace.
+    fn apart(&self, program: &dyn Executable, targets: &[Option<usize>]) -> Result<Apart, CardError> {
+        let program = program.program();
+        let mut all = Apart::default();
+        for (number, ((_, place, shape), target)) in program.outputs.iter().zip(targets).enumerate() {
+            let elements = shape.iter().product();
+            let over = program.over.get(number).copied().flatten().is_some();
+            let own = matches!(place, Place::Result(_)) && !over;
+            all.rooms.push(if own { Some(self.card.buffer(elements)?.view()) } else { None });
+            if let Some(target) = target.filter(|_| !over) {
+                all.targets.push((number, self.tensor(target)?));
+                all.sizes.push(elements);
+            }
+        }
+        Ok(all)
     }
 
     /// Puts the step at hand on a stream.
@@ -345,6 +378,9 @@ impl Stage {
             ready.launch(stream, &self.bound, act)?;
         }
         ready.end(stream, &self.bound)?;
+        for (number, to) in &self.apart {
+            self.copies.put(stream, &ready.flag(), &ready.output(&self.bound, *number)?, to)?;
+        }
         stream.copy(&ready.flag(), flag)?;
         stream.copy(&ready.flag(), halted)?;
         match self.loss {

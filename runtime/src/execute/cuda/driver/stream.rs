@@ -206,7 +206,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Whether a view is this card's and has as many elements.
-    fn fits(&self, elements: usize, view: &View) -> Result<(), CardError> {
+    pub(super) fn fits(&self, elements: usize, view: &View) -> Result<(), CardError> {
         if !view.lies_on(self.inner()) {
             return Err(CardError::Misuse("a buffer is used on the card that it was made on".into()));
         }

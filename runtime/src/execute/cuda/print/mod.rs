@@ -153,7 +153,9 @@ fn prelude(precision: Precision, index: &str) -> String {
              return segc_is_finite(x) ? __uint_as_float((bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u) : x;"
         }
     };
-    let rounded = format!("// As products of matrices and convolutions read their operands.\nINSIDE float segc_operand(float x)\n{{\n    {operand}\n}}\n");
+    let rounded = format!(
+        "// As products of matrices and convolutions read their operands.\nINSIDE float segc_operand(float x)\n{{\n    {operand}\n}}\n"
+    );
     format!("{}\ntypedef {index} index_t;\n\n{rounded}", include_str!("prelude.cuh"))
 }
 
