@@ -61,7 +61,7 @@ pub struct Resident {
     recorded: bool,
 }
 
-/// What tells stages apart: place in the step, program, tensors that it reads.
+/// What tells stages apart: place in the step, program, tensors that it reads and replaces.
 type Key = (usize, usize, Vec<Option<usize>>);
 
 /// A program at its place in a step, with the memory that it works on.
@@ -278,7 +278,7 @@ impl Resident {
         }
         let tensors = inputs.iter().map(|input| if let Input::Tensor(number, _) = input { Some(*number) } else { None });
         // The program stays at its address: the stage owns a share of it.
-        let key = (place, Arc::as_ptr(program).cast::<()>() as usize, tensors.collect());
+        let key = (place, Arc::as_ptr(program).cast::<()>() as usize, tensors.chain(targets.iter().copied()).collect());
         if let Some((number, stage)) = self.stages.get(&key) {
             return Ok((*number, stage.clone()));
         }
