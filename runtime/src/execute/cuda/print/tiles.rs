@@ -225,7 +225,13 @@ impl Product {
             ("ROWS", self.rows),
             ("COLUMNS", self.columns),
         ];
+        let guard = |lines: usize| match DEEP * lines % THREADS {
+            0 => String::new(),
+            _ => format!("n < {}u && ", DEEP * lines),
+        };
         let words = [
+            ("LEFT_GUARD", guard(high)),
+            ("RIGHT_GUARD", guard(wide)),
             ("LEFT_DEPTH", left_depth),
             ("LEFT_LINE", left_line),
             ("RIGHT_DEPTH", right_depth),
