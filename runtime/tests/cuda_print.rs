@@ -8,9 +8,9 @@ mod card;
 mod support;
 
 use card::{Card, Placed, has_compiler, needs_host};
-use segc_compiler::kernel::{Kernel, Place, Slide};
 use segc_compiler::build::Leaf;
 use segc_compiler::kernel::Chance;
+use segc_compiler::kernel::{Kernel, Place, Slide};
 use segc_compiler::ops::{
     Conv2d, Derivative, Dot, Draws, Exactness, Form, Input, Op, Permute, Random, Sample, Scatter, Softplus, Sum, TABLE,
 };
@@ -143,7 +143,9 @@ fn random_graphs_agree_with_the_cpu_also_where_they_write_over_operands() {
         // Results in rooms of their own, and the first over the first input.
         for (how, replaces) in [("placed", vec![None; 3]), ("over", vec![Some(0), None, None])] {
             let program = finish(graph.clone(), true, &replaces);
-            if program.outputs.iter().zip(&program.over).any(|((_, place, _), over)| over.is_none() && *place == Place::Input(0)) && how == "over" {
+            if program.outputs.iter().zip(&program.over).any(|((_, place, _), over)| over.is_none() && *place == Place::Input(0))
+                && how == "over"
+            {
                 // An output that is the input itself reads what was written over it.
                 continue;
             }

@@ -22,19 +22,7 @@ pub(super) fn ln(x: f64) -> f64 {
     let z = s * s;
     let rest = polynomial(
         z,
-        [
-            2.0 / 3.0,
-            2.0 / 5.0,
-            2.0 / 7.0,
-            2.0 / 9.0,
-            2.0 / 11.0,
-            2.0 / 13.0,
-            2.0 / 15.0,
-            2.0 / 17.0,
-            2.0 / 19.0,
-            2.0 / 21.0,
-            2.0 / 23.0,
-        ],
+        [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0, 2.0 / 11.0, 2.0 / 13.0, 2.0 / 15.0, 2.0 / 17.0, 2.0 / 19.0, 2.0 / 21.0, 2.0 / 23.0],
     );
     k * LN_2[0] + (2.0 * s + (s * z * rest + k * LN_2[1]))
 }
@@ -137,7 +125,8 @@ mod tests {
     #[test]
     fn powers_are_right_to_two_units() {
         let all = (-70_000..70_000).map(|i| f64::from(i) * 0.01001);
-        let worst = all.filter(|x| x.abs() < 700.0).map(|x| (units(exp(x), x.exp()), x)).fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
+        let worst =
+            all.filter(|x| x.abs() < 700.0).map(|x| (units(exp(x), x.exp()), x)).fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
         assert!(worst.0 <= 2.0, "{worst:?}");
         assert_eq!([exp(0.0), exp(-1e9), exp(1e9), exp(f64::NEG_INFINITY)], [1.0, 0.0, f64::INFINITY, 0.0]);
     }

@@ -38,10 +38,7 @@ pub(super) fn print(text: &mut Text, whole: &Whole, slide: &Slide) -> Option<()>
         depth,
         left: Side { at: *weight, read: of_weight, table: Vec::new(), deep: true },
         right,
-        place: format!(
-            "return (column / {places}u * {groups}u + batch) * {}u + row * {places}u + column % {places}u;",
-            own * places
-        ),
+        place: format!("return (column / {places}u * {groups}u + batch) * {}u + row * {places}u + column % {places}u;", own * places),
         to: *to,
     };
     product.print(text);

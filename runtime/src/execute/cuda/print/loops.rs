@@ -60,8 +60,7 @@ fn stores(printer: &mut Body, body: &Loop, scope: &mut Scope) -> String {
     let store = |effect: &Effect| -> Option<(usize, Access)> {
         if let Effect::Store(value, access) = effect { Some((*value, access.clone())) } else { None }
     };
-    let lines: Vec<String> =
-        body.effects.iter().filter_map(store).map(|(value, access)| printer.store(value, &access, scope)).collect();
+    let lines: Vec<String> = body.effects.iter().filter_map(store).map(|(value, access)| printer.store(value, &access, scope)).collect();
     lines.join("\n")
 }
 
@@ -124,5 +123,9 @@ fn reduction(text: &mut Text, body: &Loop, staged: &Staged, over: Over, and_stor
     lines.push_str(&scope.lines);
     lines.push_str(&stores);
     let joined = joins.into_iter().map(|(join, value, to)| Joined { join, term: Term::Value(value), to }).collect();
-    Reduction { results, length, side_by_side: false, place: "s".into(), inside: String::new(), lines, joined }.print(text, "loop_reduce", function);
+    Reduction { results, length, side_by_side: false, place: "s".into(), inside: String::new(), lines, joined }.print(
+        text,
+        "loop_reduce",
+        function,
+    );
 }

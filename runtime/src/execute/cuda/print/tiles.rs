@@ -80,7 +80,9 @@ impl Product {
     fn formulas(&self, function: &mut Function) {
         let indented = |lines: &str| lines.lines().map(|line| format!("    {line}\n")).collect::<String>();
         for (name, side) in [("left", &self.left), ("right", &self.right)] {
-            let head = format!("INSIDE float @_{name}(const float *__restrict__ from, const unsigned *__restrict__ table, index_t batch, index_t line, index_t depth)");
+            let head = format!(
+                "INSIDE float @_{name}(const float *__restrict__ from, const unsigned *__restrict__ table, index_t batch, index_t line, index_t depth)"
+            );
             function.inside(&format!("{head}\n{{\n{}}}\n", indented(&side.read)));
         }
     }
