@@ -3,7 +3,8 @@
 #ifdef __CUDACC__
 // Not every program calls every function.
 #pragma nv_diag_suppress 177
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// One block to a processor is enough: with that, nothing that a thread holds is put aside into memory.
+#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 #define INSIDE static __device__ __forceinline__
 #else
 #define KERNEL(threads) void

@@ -81,7 +81,8 @@ impl Product {
         let indented = |lines: &str| lines.lines().map(|line| format!("    {line}\n")).collect::<String>();
         for (name, side) in [("left", &self.left), ("right", &self.right)] {
             let head = format!(
-                "INSIDE float @_{name}(const float *__restrict__ from, const unsigned *__restrict__ table, index_t batch, index_t line, index_t depth)"
+                "INSIDE float @_{name}(const float *__restrict__ from, const unsigned *__restrict__ table, \
+                 index_t batch, index_t line, index_t depth)"
             );
             function.inside(&format!("{head}\n{{\n{}}}\n", indented(&side.read)));
         }
@@ -140,7 +141,8 @@ impl Product {
         let [left, right] = self.sides(text, &mut function);
         let rows = self.columns.max(1);
         let lines = format!(
-            "{}\nconst float a = segc_operand(@_left({left}, batch, row, j));\nconst float b = segc_operand(@_right({right}, batch, column, j));",
+            "{}\nconst float a = segc_operand(@_left({left}, batch, row, j));\n\
+             const float b = segc_operand(@_right({right}, batch, column, j));",
             self.taken_apart("s")
         );
         let place = format!("@_place(s / {}u, s / {rows}u % {}u, s % {rows}u)", (self.rows * rows).max(1), self.rows.max(1));
@@ -227,7 +229,13 @@ impl Product {
             ("ROWS", self.rows),
             ("COLUMNS", self.columns),
         ];
+        let guard = |lines: usize| match DEEP * lines % THREADS {
+            0 => String::new(),
+            _ => format!("n < {}u && ", DEEP * lines),
+        };
         let words = [
+            ("LEFT_GUARD", guard(high)),
+            ("RIGHT_GUARD", guard(wide)),
             ("LEFT_DEPTH", left_depth),
             ("LEFT_LINE", left_line),
             ("RIGHT_DEPTH", right_depth),
