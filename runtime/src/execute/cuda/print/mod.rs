@@ -11,6 +11,7 @@ mod maps;
 mod parts;
 mod random;
 mod reduction;
+mod show;
 mod text;
 mod tiles;
 
