@@ -503,6 +503,8 @@ pub enum Stage {
     Kernels,
     /// Kernels in order, with buffers and costs.
     Program,
+    /// The program as CUDA C, with its launches; no card is needed.
+    Cuda,
 }
 
 impl SpecArgs {

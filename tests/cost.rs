@@ -70,6 +70,11 @@ fn the_updates_of_phases_can_be_shown() {
     for text in ["// phase learn, bright", "// phase learn, small", "// outputs and evaluations"] {
         assert!(said.out.contains(text), "{text} is not shown");
     }
+    let said = segc(home.path(), &["show", "cuda", "cost.seg"]);
+    said.succeeds();
+    for text in ["// phase learn, bright", "KERNEL(256) ", "// Launches", "// guard  segc_guard <", "arena 0"] {
+        assert!(said.out.contains(text), "{text} is not shown");
+    }
 }
 
 #[test]

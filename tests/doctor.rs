@@ -109,3 +109,30 @@ fn a_training_on_a_card_finds_what_the_processor_finds() {
     same.succeeds();
     assert!(same.err.contains("complete"), "{}", same.err);
 }
+
+#[test]
+fn a_run_of_a_card_is_applied_by_the_processor_where_there_is_none() {
+    let home = home();
+    std::fs::create_dir(home.path().join("photos")).unwrap();
+    for number in 0..2u32 {
+        let bright = |x: u32, y: u32| (4 + number..12).contains(&x) && (5..11).contains(&y);
+        let photo = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([if bright(x, y) { 220 } else { 20 + x as u8 }, 90, 60 + y as u8]));
+        photo.save(home.path().join(format!("photos/{number}.png"))).unwrap();
+    }
+    let words = ["run", "good.seg", "--on", "cuda", "--set", "photos=photos", "--set", "size=16", "--out", "model", "--quiet"];
+    let Some(said) = beside(home.path(), &words, &[]) else { return };
+    said.succeeds();
+    let told = "a card computed the run, and the processor does this";
+    let here = beside(home.path(), &["segment", "model", "photos", "--out", "card"], &[]).unwrap();
+    here.succeeds();
+    assert!(!here.err.contains(told), "{}", here.err);
+    let elsewhere = beside(home.path(), &["segment", "model", "photos", "--out", "cpu"], &[("SEGC_MOCK_CARDS", "0")]).unwrap();
+    elsewhere.succeeds();
+    assert!(elsewhere.err.contains(told), "{}", elsewhere.err);
+    for name in ["0.mask.png", "1.mask.png"] {
+        let mask = |folder: &str| image::open(home.path().join(folder).join(name)).unwrap().to_luma8();
+        let (card, cpu) = (mask("card"), mask("cpu"));
+        assert!(card.as_raw().iter().zip(cpu.as_raw()).all(|(a, b)| a.abs_diff(*b) <= 1), "{name} differs");
+        assert!(card.as_raw() == image::open(home.path().join("model/masks").join(name.replace(".mask", ""))).unwrap().to_luma8().as_raw());
+    }
+}

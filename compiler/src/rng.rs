@@ -7,6 +7,10 @@
 //! Layout. Key: [`path_hash`], low word first. Counter: block of the element, sample, step, then phase in the upper and turn in the
 //! lower half of the last word. Elements of uniform and normal draws use one word each, four to a block.
 
+mod exact;
+
+use exact::{exp, ln, sin_cos_turn};
+
 /// Where in the run a draw stands. Draws at different places are independent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -89,7 +93,7 @@ impl Stream {
     /// `2 index + 1` begin their chains of words.
     pub fn beta(&self, index: u64, a: f64, b: f64) -> f64 {
         let [x, y] = [(0, a), (1, b)].map(|(part, shape)| self.log_gamma((2 * index + part) as u32, shape));
-        1.0 / (1.0 + (y - x).exp())
+        1.0 / (1.0 + exp(y - x))
     }
 
     /// The logarithm of a gamma number (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000), a shape below
@@ -100,10 +104,11 @@ impl Stream {
         let d = if shape < 1.0 { shape + 1.0 } else { shape } - 1.0 / 3.0;
         loop {
             let normal = normal_of(words[0], words[1])[0];
-            let v = (1.0 + normal / (9.0 * d).sqrt()).powi(3);
-            if v > 0.0 && open(words[2]).ln() < 0.5 * normal * normal + d - d * v + d * v.ln() {
-                let boost = if shape < 1.0 { open(words[3]).ln() / shape } else { 0.0 };
-                return (d * v).ln() + boost;
+            let root = 1.0 + normal / (9.0 * d).sqrt();
+            let v = root * root * root;
+            if v > 0.0 && ln(open(words[2])) < 0.5 * normal * normal + d - d * v + d * ln(v) {
+                let boost = if shape < 1.0 { ln(open(words[3])) / shape } else { 0.0 };
+                return ln(d * v) + boost;
             }
             words = philox(words, self.key);
         }
@@ -122,8 +127,8 @@ pub fn uniform_of(word: u32) -> f64 {
 /// The two standard normal numbers made from two words: `sqrt(-2 ln u)` times cosine and sine of `2 pi v`, u in `(0, 1]`.
 pub fn normal_of(first: u32, second: u32) -> [f64; 2] {
     let u = (f64::from(first) + 1.0) * 2f64.powi(-32);
-    let radius = (-2.0 * u.ln()).sqrt();
-    let (sine, cosine) = (std::f64::consts::TAU * f64::from(second) * 2f64.powi(-32)).sin_cos();
+    let radius = (-2.0 * ln(u)).sqrt();
+    let (sine, cosine) = sin_cos_turn(second);
     [radius * cosine, radius * sine]
 }
 

@@ -7,11 +7,15 @@ mod drawn;
 mod card;
 
 use card::{Card, Placed, has_compiler, needs_host};
+use segc_compiler::build::Leaf;
+use segc_compiler::kernel::Chance;
 use segc_compiler::kernel::{Kernel, Place, Slide};
-use segc_compiler::ops::{Conv2d, Derivative, Dot, Draws, Exactness, Form, Op, Permute, Sample, Scatter, Sum, TABLE};
+use segc_compiler::ops::{
+    Conv2d, Derivative, Dot, Draws, Exactness, Form, Input, Op, Permute, Random, Sample, Scatter, Softplus, Sum, TABLE,
+};
 use segc_compiler::plan::finish;
 use segc_compiler::{Graph, NodeId, Program, differentiate, fuse, plan, simplify};
-use segc_runtime::execute::cuda::print::{Precision, Printed, printed};
+use segc_runtime::execute::cuda::print::{Precision, Printed, common, copy, note, printed};
 use segc_runtime::execute::{Cpu, Device, Reference};
 use segc_runtime::selftest::Far;
 use segc_runtime::selftest::ops::graph;
@@ -226,4 +230,130 @@ fn large_ops_are_shared_out() {
         assert!(names.contains(&format!("// kernel {kind}_")), "{kind} is not tested");
     }
     bench.run();
+}
+
+#[test]
+fn draws_have_the_bits_of_the_cpu() {
+    if is_missing() {
+        return;
+    }
+    let mut bench = Bench::default();
+    let beta = |a: f64, b: f64| Chance::Beta(a.to_bits(), b.to_bits());
+    let integers = [Chance::Integer(7), Chance::Integer((1 << 63) + 1), Chance::Permutation];
+    for (number, chance) in [Chance::Normal, Chance::Uniform, beta(0.4, 0.4), beta(2.0, 5.0)].into_iter().chain(integers).enumerate() {
+        let random = Random { chance, path: format!("images.draw.{number}"), shape: vec![9, 211] };
+        let op: Arc<dyn Op> = Arc::new(random);
+        let sample = Sample { op, operands: vec![(vec![8], Draws::Whole(1 << 16)), (vec![5, 2], Draws::Whole(1 << 16))] };
+        let (graph, inputs) = (graph(&sample, 0), single(&sample));
+        let program = plan(&fuse(&graph, true));
+        let truth = outputs(&Cpu::default(), program.clone(), &inputs);
+        bench.add(format!("{chance:?}"), &program, &printed(&program, Precision::F32), &inputs, truth, 0.0);
+    }
+    bench.run();
+}
+
+fn input(graph: &mut Graph, shape: &[usize]) -> NodeId {
+    let number = graph.leaves.len();
+    graph.leaves.push(Leaf::Field(number, "x".into()));
+    graph.add(Arc::new(Input { number, shape: shape.to_vec() }), &[])
+}
+
+/// `x + sum(y)`, which is written over x.
+fn raised() -> Program {
+    let mut graph = Graph::default();
+    let (x, y) = (input(&mut graph, &[3, 50]), input(&mut graph, &[40]));
+    let total = graph.sum(y, &[0]);
+    let total = graph.expand(total, &[3, 50], &[]);
+    let made = graph.plus(x, total);
+    graph.outputs = vec![("x".into(), made)];
+    let program = finish(graph, true, &[Some(0)]);
+    assert_eq!((program.over.as_slice(), program.last), (&[Some(0)][..], program.kernels.len() - 1));
+    program
+}
+
+#[test]
+fn what_is_not_finite_leaves_results_over_inputs_as_they_were() {
+    if is_missing() {
+        return;
+    }
+    let (mut card, program) = (Card::default(), raised());
+    let text = printed(&program, Precision::F32);
+    assert_eq!(text.guards.len(), 1);
+    let x: Vec<f32> = (0..150).map(|i| i as f32).collect();
+    let with = |value: f32| vec![x.clone(), (0..40).map(|i| if i == 17 { value } else { 1.0 }).collect()];
+    let placed = [1.0, f32::NAN, f32::INFINITY].map(|value| card.add(&program, &text, &with(value)));
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = card.run(folder.path());
+    for (number, placed) in placed.iter().enumerate() {
+        let (at, size) = placed.outputs[0];
+        let raised = if number == 0 { 40.0 } else { 0.0 };
+        assert!(memory[at..at + size].iter().zip(&x).all(|(made, x)| *made == x + raised), "case {number}");
+        assert_eq!(memory[placed.flag].to_bits(), u32::from(number > 0));
+    }
+}
+
+#[test]
+fn losses_are_noted_and_copies_are_held() {
+    if is_missing() {
+        return;
+    }
+    let mut card = Card::default();
+    let program = raised();
+    card.learn(&Printed { source: common(&[300, 5]), ..printed(&program, Precision::F32) });
+    let from: Vec<f32> = (0..300).map(|i| i as f32).collect();
+    let (from, to, held) = (card.holding(&from), card.holding(&[-1.0; 300]), card.holding(&[-1.0; 5]));
+    let (losses, ring) = (card.holding(&[2.5, f32::NAN, 4.0]), card.holding(&[0.0; 4]));
+    let [counter, flag] = [card.holding(&[0.0]), card.holding(&[0.0])];
+    card.call(&note(), vec![losses, ring, counter, flag]);
+    card.call(&copy(300), vec![flag, from, to]);
+    card.call(&note(), vec![losses + 1, ring, counter, flag]);
+    card.call(&note(), vec![losses + 2, ring, counter, flag]);
+    card.call(&copy(5), vec![flag, from, held]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = card.run(folder.path());
+    assert_eq!((memory[to], memory[to + 299], memory[held]), (0.0, 299.0, -1.0));
+    assert_eq!((memory[ring], memory[ring + 2], memory[counter].to_bits(), memory[flag].to_bits()), (2.5, 4.0, 3, 1));
+    assert!(memory[ring + 1].is_nan());
+}
+
+#[test]
+fn products_read_their_operands_as_precisely_as_they_are_told() {
+    if is_missing() {
+        return;
+    }
+    let tf32 = |x: f32| f32::from_bits((x.to_bits() + 0x1000) & 0xffff_e000);
+    let bf16 = |x: f32| f32::from_bits((x.to_bits() + 0x7fff + (x.to_bits() >> 16 & 1)) & 0xffff_0000);
+    let roundings: [(Precision, &dyn Fn(f32) -> f32); 2] = [(Precision::Tf32, &tf32), (Precision::Bf16, &bf16)];
+    for (precision, rounded) in roundings {
+        let mut bench = Bench::default();
+        for (sample, _) in large().into_iter().take(7) {
+            let inputs = single(&sample);
+            let program = plan(&fuse(&graph(&sample, 0), true));
+            let exact: Vec<Vec<f32>> = inputs.iter().map(|x| x.iter().map(|x| rounded(*x)).collect()).collect();
+            let truth = outputs(&Cpu::default(), program.clone(), &exact);
+            bench.add(format!("{precision:?} {sample:?}"), &program, &printed(&program, precision), &inputs, truth, 4e-6);
+        }
+        bench.run();
+    }
+}
+
+/// The kernels of a program without what stands before all of them.
+fn kernels(program: &Program) -> String {
+    let text = printed(program, Precision::F32);
+    let kernels = text.source.split_once("\n// kernel").map(|(_, kernels)| format!("// kernel{kernels}"));
+    let acts: Vec<String> = text.acts.iter().map(|act| format!("{act:?}")).collect();
+    format!("{}\n{}\n{:?}", kernels.unwrap_or_default(), acts.join("\n"), text.guards)
+}
+
+#[test]
+fn printed_programs_look_like_this() {
+    insta::assert_snapshot!("over_an_input", kernels(&raised()));
+    let mut graph = Graph::default();
+    let (x, w) = (input(&mut graph, &[2, 3, 6, 5]), input(&mut graph, &[4, 3, 3, 3]));
+    let slide = Slide { stride: [2, 1], pad: [1, 0, 1, 1], dilation: [1, 1], input_dilation: [1, 1], groups: 1, turned: false };
+    let made = graph.add(Arc::new(Conv2d(slide)), &[x, w]);
+    let made = graph.add(Arc::new(Softplus), &[made]);
+    let total = graph.sum(made, &[2, 3]);
+    graph.outputs = vec![("total".into(), total)];
+    insta::assert_snapshot!("convolution", kernels(&finish(graph, true, &[])));
 }

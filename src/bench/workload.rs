@@ -150,7 +150,7 @@ fn training(
     let (checked, end) = shipped::compiled(name, text, &overrides)?;
     let number = end.phases.iter().position(|own| own.name == phase).ok_or_else(|| format!("{name} has no phase {phase}"))?;
     let moments = Moments { checked: &checked, overrides };
-    let timing = timing::steps(&end, &moments, &options, number, warm + steps).map_err(|error| error.to_string())?;
+    let timing = timing::steps(&end, &moments, &options, number, (warm, steps)).map_err(|error| error.to_string())?;
     // Before anything else takes memory.
     let mb = console::peak_memory().map_or(0.0, |bytes| bytes as f64 / 1e6);
     let elaborated = begin.elapsed() - timing.ready - timing.steps.iter().sum::<Duration>();

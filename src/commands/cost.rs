@@ -18,9 +18,14 @@ pub struct Costs {
     pub spec: String,
     models: Vec<Model>,
     phases: Vec<PhaseCost>,
+    /// Bytes of the process itself: what this one took to compile all phases, and what a run takes beside.
+    process_bytes: u64,
     /// Bytes that are alive together, at most.
     peak_bytes: u64,
 }
+
+/// Bytes that a run takes beside what compiling takes and [`Memory`] counts: the threads that read data, the report.
+const BESIDE: u64 = 25_000_000;
 
 /// A model in numbers.
 #[derive(Debug, PartialEq, Serialize)]
@@ -37,8 +42,9 @@ pub struct Model {
 pub fn count(name: &str, end: &Spec, moments: &Moments) -> Result<Costs, RunError> {
     let options = Options::plain(Threads { threads: None }.count());
     let phases = costs(end, moments, &options)?;
-    let peak_bytes = PROCESS + phases.iter().map(|phase| phase.memory.total()).max().unwrap_or(0);
-    Ok(Costs { spec: name.into(), models: models(&stored(end, moments)?), phases, peak_bytes })
+    let process_bytes = console::peak_memory().map_or(0, |own| own + BESIDE).max(PROCESS);
+    let peak_bytes = process_bytes + phases.iter().map(|phase| phase.memory.total()).max().unwrap_or(0);
+    Ok(Costs { spec: name.into(), models: models(&stored(end, moments)?), phases, process_bytes, peak_bytes })
 }
 
 /// The models that tensors belong to: a name, and its index where there are several.
@@ -76,7 +82,7 @@ impl Costs {
             text.push_str(&format!("\n{}", phase_text(&phase)));
         }
         if !self.phases.is_empty() {
-            text.push_str(&format!("\npeak memory: {}, of it {} for the process itself\n", mb(self.peak_bytes), mb(PROCESS)));
+            text.push_str(&format!("\npeak memory: {}, of it {} for the process itself\n", mb(self.peak_bytes), mb(self.process_bytes)));
         }
         text
     }

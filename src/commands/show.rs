@@ -7,6 +7,7 @@ use segc_lang::elaborate;
 use segc_lang::params::{Moment, Overrides};
 use segc_lang::source::Sources;
 use segc_lang::spec::{Spec, TermId};
+use segc_runtime::execute::cuda::print::{Precision, printed};
 use segc_runtime::execute::replaced;
 use segc_runtime::outcome::RunError;
 use segc_runtime::train::Specs;
@@ -89,7 +90,8 @@ fn compiled_part(args: &Show, ready: &Compiled, spec: &Spec, roots: &[(String, T
         return Ok(show::kernels(&fuse(&simple, true)));
     }
     let over = if request.batch.is_some() { replaced(spec, &built) } else { Vec::new() };
-    Ok(show::program(&finish(built, true, &over)))
+    let program = finish(built, true, &over);
+    Ok(if args.stage == Stage::Cuda { printed(&program, Precision::F32).to_string() } else { show::program(&program) })
 }
 
 fn graph(args: &Show, graph: &Graph, sources: &Sources) -> String {

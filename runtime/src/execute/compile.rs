@@ -11,6 +11,7 @@ use segc_lang::fault::Fault;
 use segc_lang::spec::{Spec, TermId};
 use sha2::{Digest, Sha256};
 
+use super::cuda::Resident;
 use super::profile::{Profiled, Profiler};
 use super::{Device, Executable, Finding, Needs, Scratch};
 use crate::outcome::RunError;
@@ -37,6 +38,11 @@ impl Compiler {
         Compiler { profiler, ..self }
     }
 
+    /// A home on the device for the tensors of a training, where it has memory of its own. Errors: none is left.
+    pub fn resident(&self, recorded: bool) -> Result<Option<Resident>, RunError> {
+        self.device.resident(recorded)
+    }
+
     /// How long it has compiled so far.
     pub fn spent(&self) -> Duration {
         self.spent
@@ -45,6 +51,16 @@ impl Compiler {
     /// A program of named terms. Errors: what no executor runs, with its place.
     pub fn compile(&mut self, spec: &Spec, roots: &[(String, TermId)], request: &Request) -> Result<Arc<dyn Executable>, RunError> {
         self.compiled(spec, roots, request, false)
+    }
+
+    /// A program of first values. Errors: what no executor runs, with its place.
+    pub fn compile_first(&mut self, spec: &Spec, roots: &[(String, TermId)]) -> Result<Arc<dyn Executable>, RunError> {
+        match self.device.beginner() {
+            None => self.compile(spec, roots, &Request::default()),
+            Some(beginner) => {
+                Ok(beginner.prepare(segc_compiler::compile(spec, roots, &Request::default(), self.fused).map_err(refused)?)?.into())
+            }
+        }
     }
 
     /// A program whose results replace tensors of training; they are written over them where the device can ([`Program::over`]), unless

@@ -38,6 +38,15 @@ pub trait Device: Send + Sync {
     fn writes_over(&self) -> bool {
         false
     }
+    /// Who computes first values of weights in its place, so that trainings begin with the same bits; none: itself.
+    fn beginner(&self) -> Option<Box<dyn Device>> {
+        None
+    }
+    /// A home on the device for the tensors of a training, where it has memory of its own; `recorded`: steps become graphs. Errors: none
+    /// is left.
+    fn resident(&self, _recorded: bool) -> Result<Option<cuda::Resident>, RunError> {
+        Ok(None)
+    }
     /// Makes a program ready to run. Errors: an algorithm of the host that does not exist, an op that the device cannot run.
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError>;
 }
@@ -46,6 +55,10 @@ pub trait Device: Send + Sync {
 pub trait Executable: Send + Sync {
     /// The program.
     fn program(&self) -> &Program;
+    /// The program on a card, if that is where it is.
+    fn on_card(&self) -> Option<&cuda::driver::Ready> {
+        None
+    }
     /// What one thread needs beside inputs and outputs.
     fn needs(&self) -> Needs {
         Needs::default()

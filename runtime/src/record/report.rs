@@ -115,11 +115,21 @@ fn figures(page: &mut String, measured: &[Measured]) {
         }
         page.push_str("</tbody>\n</table></div>\n");
         let samples: Vec<usize> = measured.iter().filter(|one| one.skipped.is_none()).map(|one| one.samples).collect();
-        let _ = writeln!(page, "<p class=\"soft\">Means over {}.</p>", counts(&samples));
+        let _ = writeln!(page, "<p class=\"soft\">Means over {}.{}</p>", counts(&samples), ranks(&table));
     }
     for (one, why) in measured.iter().filter_map(|one| Some((one, one.skipped.as_ref()?))) {
         let _ = writeln!(page, "<p class=\"soft\"><code>{}</code> was not measured: {}.</p>", escape(&one.name), escape(why));
     }
+}
+
+/// Who has the highest of each figure that several have, and who comes after.
+fn ranks(table: &Table) -> String {
+    let one = |(column, value): &(&str, f64)| format!("<code>{}</code> {}", escape(column), figure(Some(*value)));
+    let line = |(name, order): &(&str, Vec<(&str, f64)>)| {
+        let order: Vec<String> = order.iter().map(one).collect();
+        format!(" From the highest {}: {}.", escape(name), order.join(", "))
+    };
+    table.ranked().iter().map(line).collect()
 }
 
 fn counts(samples: &[usize]) -> String {

@@ -26,6 +26,18 @@ impl Table {
         Table { rows: rows.collect(), columns: shown.iter().map(|one| one.name.clone()).collect() }
     }
 
+    /// For each value that several evaluations have, its name and theirs with their figures, the highest first.
+    pub fn ranked(&self) -> Vec<(&str, Vec<(&str, f64)>)> {
+        let known = |cells: &[Option<f64>]| {
+            let known = self.columns.iter().zip(cells).filter_map(|(column, cell)| Some((column.as_str(), (*cell)?)));
+            let mut known: Vec<(&str, f64)> = known.collect();
+            known.sort_by(|a, b| b.1.total_cmp(&a.1));
+            known
+        };
+        let all = self.rows.iter().map(|(name, cells)| (name.as_str(), known(cells)));
+        all.filter(|(_, order)| order.len() > 1).collect()
+    }
+
     /// Lines for a terminal, without colours.
     pub fn lines(&self) -> Vec<String> {
         let first = self.rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -71,6 +83,16 @@ mod tests {
             measured("boxes", &[], Some("no labels")),
         ]);
         assert_eq!(table.lines(), ["             masks      full", "iou         0.5000    0.2500", "accuracy    0.7500         –"]);
+    }
+
+    #[test]
+    fn evaluations_that_share_a_value_are_ranked() {
+        let table = Table::of(&[
+            measured("masks", &[("iou", 0.25), ("f", 0.5)], None),
+            measured("disc", &[("iou", 0.75)], None),
+            measured("none", &[("iou", f64::NAN)], Some("no labels")),
+        ]);
+        assert_eq!(table.ranked(), [("iou", vec![("disc", 0.75), ("masks", 0.25)])]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use segc_lang::spec::{Data, Filter, Output, Over, Part, Pictures, Spec, Step};
 
 use crate::checkpoint::Chosen;
 use crate::data::{self, DataSet, Folder, Named, Sample, Skipped, place};
+use crate::execute::cuda;
 use crate::outcome::RunError;
 use crate::record::Past;
 use crate::record::folder::{self, Care};
@@ -104,9 +105,12 @@ pub fn segment(request: &Request, observer: &mut dyn Observer) -> Result<Segment
 
 /// The processor serves where a card computed the run and none is here, which is said.
 fn elsewhere(on: On) -> (On, Option<String>) {
-    match on.examine() {
-        Ok(()) => (on, None),
-        Err(why) => (On::Cpu, Some(format!("the run was computed on a card and the processor does it now, up to the last bits: {why}"))),
+    match on {
+        On::Cuda(_) => cuda::card().err().map_or((on, None), |why| {
+            let told = format!("a card computed the run, and the processor does this, up to the last bits: {}", why.reason());
+            (On::Cpu, Some(told))
+        }),
+        _ => (on, None),
     }
 }
 

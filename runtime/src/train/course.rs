@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use segc_lang::source::Span;
 use segc_lang::spec::{Act, Duration, Part, Phase, Spec, Statement, Unit, flat};
 
+use super::away::{Away, UNREAD};
 use super::clock::{Pace, Time, places};
 use super::log::What;
 use super::program::{Around, Batches, Task, TrainProgram, Watch};
@@ -40,6 +41,8 @@ pub(super) struct Course {
     clockwork: Clockwork,
     /// Where its programs run, one after the other.
     room: Room,
+    /// Where the tensors are on a card.
+    away: Option<Away>,
     /// Elaborated when one is due.
     rules: Option<Rules>,
 }
@@ -103,6 +106,7 @@ impl Course {
             stride: length.div_ceil(lines).max(1),
             saves: saves(&nodes),
             room: Room::new(needs(&nodes)),
+            away: if can_stay(&nodes) { trainer.compiler.resident(trainer.options.graphs)?.map(Away::new) } else { None },
             nodes,
             clockwork: Clockwork { pace, streams: streams.by_name, batches: Batches::new(), places, turns: 0, wishes: Wishes::default() },
             rules: None,
@@ -134,6 +138,7 @@ impl Course {
             let ended = trainer.paused();
             let due = wishes.save || wishes.restart || self.due(trainer);
             if due || ended.is_some() {
+                self.home(trainer)?;
                 trainer.observer.save(trainer.state, !due)?;
             }
             match ended {
@@ -158,6 +163,7 @@ impl Course {
         trainer.ahead = 0;
         self.nodes = nodes;
         walked?;
+        self.away.iter_mut().try_for_each(Away::launch)?;
         let place = &mut trainer.state.place;
         (place.step, place.spent, place.total) = (place.step + 1, place.spent + 1, place.total + 1);
         for (name, stream) in &self.clockwork.streams {
@@ -171,13 +177,26 @@ impl Course {
             batch: self.clockwork.pace.batch,
             losses: trainer.state.window.means().map(|(name, mean)| (name.to_owned(), mean)).collect(),
         });
-        if trainer.state.place.step.is_multiple_of(self.stride) {
-            self.losses(trainer)?;
+        match trainer.state.place.step {
+            step if step.is_multiple_of(self.stride) => self.losses(trainer)?,
+            step if step.is_multiple_of(UNREAD) => self.read(trainer)?,
+            _ => {}
         }
         Ok(())
     }
 
-    fn losses(&self, trainer: &mut Trainer) -> Result<(), RunError> {
+    /// Waits for what a card computes and notes its losses.
+    pub fn read(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
+        self.away.iter_mut().try_for_each(|away| away.read(trainer.state, &trainer.compiler, &self.spec))
+    }
+
+    /// Brings home what a card has changed, before anything else reads the state.
+    fn home(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
+        self.away.iter_mut().try_for_each(|away| away.home(trainer.state, &trainer.compiler, &self.spec))
+    }
+
+    fn losses(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
+        self.read(trainer)?;
         let means = trainer.state.window.take();
         if means.is_empty() { Ok(()) } else { trainer.say(&self.phase.name, What::Losses(means), &[]) }
     }
@@ -230,6 +249,9 @@ impl Course {
         let look = trainer.options.check_nan.is_some_and(|every| place.total.is_multiple_of(every.get() as u64));
         let name = program.name().to_owned();
         let at = || format!("phase {}, step {}, `{name}`", self.phase.name, place.step + 1);
+        if let Some(away) = &mut self.away {
+            return away.turn(program, trainer.state, &around, at()).map(|()| None);
+        }
         let watch = Watch { look, compiler: &trainer.compiler, spec: &self.spec, at: &at };
         program.run(trainer.state, &around, &mut self.room, &watch)
     }
@@ -243,7 +265,10 @@ impl Course {
     ) -> Result<(), RunError> {
         let elapsed = |from: &Duration| self.clockwork.pace.elapsed(trainer.state.place.step, from.unit) < from.amount;
         if from.is_some_and(elapsed) {
-            pairs.iter().for_each(|(weight, average)| trainer.state.copy(*weight, *average));
+            match &mut self.away {
+                Some(away) => away.copy(trainer.state, pairs)?,
+                None => pairs.iter().for_each(|(weight, average)| trainer.state.copy(*weight, *average)),
+            }
             return Ok(());
         }
         self.clockwork.fetch(&program.reads)?;
@@ -252,6 +277,7 @@ impl Course {
 
     /// What reads settled models.
     fn rule(&mut self, place: Span, number: usize, trainer: &mut Trainer) -> Result<(), RunError> {
+        self.home(trainer)?;
         if self.rules.is_none() {
             self.rules = Some(Rules::open(trainer)?);
         }
@@ -290,6 +316,7 @@ impl Course {
     /// The models of the phase with new first values; its time begins anew, its data goes on.
     fn restart(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
         self.losses(trainer)?;
+        self.home(trainer)?;
         let place = &mut trainer.state.place;
         (place.step, place.restarts) = (0, place.restarts + 1);
         let restarts = place.restarts;
@@ -301,10 +328,16 @@ impl Course {
     /// Hands the best models on, does what is to be done at the end, and goes on to the next phase.
     fn finish(&mut self, trainer: &mut Trainer) -> Result<(), RunError> {
         self.losses(trainer)?;
-        trainer.state.restore_best();
+        self.home(trainer)?;
+        let best = trainer.state.restore_best();
+        // What the card holds is not the best.
+        if let (Some(_), Some(away)) = (best, &mut self.away) {
+            away.forget();
+        }
         let mut nodes = std::mem::take(&mut self.nodes);
         let last = nodes.iter_mut().filter_map(|node| if let Node::Finally(list) = node { Some(list) } else { None });
         last.into_iter().try_for_each(|list| self.walk(list, trainer, false))?;
+        self.home(trainer)?;
         for skipped in self.clockwork.streams.values().flat_map(Stream::skipped) {
             trainer.observer.left_out(&skipped.file.display().to_string(), &skipped.why);
         }
@@ -385,6 +418,15 @@ fn nodes(body: &[Statement], phase: &Phase, spec: &Spec, trainer: &mut Trainer, 
         });
     }
     Ok(made)
+}
+
+/// Whether every program can run where tensors stay on a card.
+fn can_stay(nodes: &[Node]) -> bool {
+    nodes.iter().all(|node| match node {
+        Node::Update(program, _) | Node::Average { program, .. } => program.can_stay(),
+        Node::Together(list) | Node::Every(_, list) | Node::Finally(list) => can_stay(list),
+        Node::Rule(..) | Node::Save => true,
+    })
 }
 
 /// What is enough for each program.

@@ -4,6 +4,7 @@
 //! states, the batch and the clock to them and swaps the results in. What a step computes depends on the state alone, so a training that
 //! continues from a stored state makes the same bits as one that was never stopped.
 
+mod away;
 mod clock;
 pub mod cost;
 mod course;

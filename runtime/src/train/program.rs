@@ -9,6 +9,7 @@ use segc_lang::spec::{Average, Spec, TermId, Unit, Update};
 use super::clock::Time;
 use super::state::{Kind, State, belongs};
 use crate::data::Batch;
+use crate::execute::cuda::{Input, Resident};
 use crate::execute::{Compiler, Executable, Needs, Room, Scratch, finite};
 use crate::outcome::RunError;
 
@@ -25,15 +26,20 @@ pub(super) struct Task {
 
 /// A compiled update or moving average.
 pub(super) struct TrainProgram {
-    task: Task,
+    recipe: Arc<Recipe>,
     ready: Arc<dyn Executable>,
     /// Its results; it runs in a room that it shares with others.
     scratch: Scratch,
-    inputs: Vec<Source>,
     /// For each output the tensor that it replaces; the loss replaces none.
     targets: Vec<Option<usize>>,
     /// Data items that it reads, in the order of its inputs.
     pub reads: Vec<String>,
+}
+
+/// What a program computes from what: enough to compute it once more, op by op.
+pub(super) struct Recipe {
+    task: Task,
+    inputs: Vec<Source>,
 }
 
 /// Where an input comes from.
@@ -83,10 +89,42 @@ impl Task {
         &self.name
     }
 
+    /// Runs op by op to find what made numbers that are not finite; nothing where all are.
+    fn search(&self, inputs: &[&[f32]], watch: &Watch) -> Option<RunError> {
+        let single = match watch.compiler.single(watch.spec, &self.roots, &self.request) {
+            Ok(single) => single,
+            Err(error) => return Some(error),
+        };
+        let mut scratch = single.scratch();
+        crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, watch.at).err()
+    }
+
     /// Its program. Errors: what no executor runs, with its place.
     pub fn compiled(&self, spec: &Spec, compiler: &mut Compiler) -> Result<Arc<dyn Executable>, RunError> {
         compiler.compile_over(spec, &self.roots, &self.request)
     }
+}
+
+impl Recipe {
+    /// The name of the loss.
+    pub fn name(&self) -> &str {
+        &self.task.name
+    }
+
+    /// What to say of a run on a card whose numbers were not finite: `values` are its inputs that are no tensors of the state.
+    pub fn blame(&self, state: &State, values: &[Vec<f32>], watch: &Watch) -> RunError {
+        let mut values = values.iter();
+        let inputs = self.inputs.iter().map(|source| match source {
+            Source::Tensor(number) => state.values(*number),
+            _ => values.next().map_or(&[][..], Vec::as_slice),
+        });
+        let search = self.task.search(&inputs.collect::<Vec<_>>(), watch);
+        search.unwrap_or_else(|| not_finite(&self.task.name, watch))
+    }
+}
+
+fn not_finite(what: &str, watch: &Watch) -> RunError {
+    RunError::Numeric(format!("`{what}` is not finite: {}", (watch.at)()))
 }
 
 impl TrainProgram {
@@ -113,12 +151,34 @@ impl TrainProgram {
                 reads.push(data.clone());
             }
         }
-        Ok(TrainProgram { scratch: Scratch::without_room(program), task, ready, inputs, targets, reads })
+        let scratch = Scratch::without_room(program);
+        Ok(TrainProgram { recipe: Arc::new(Recipe { task, inputs }), scratch, ready, targets, reads })
     }
 
     /// What it computes: the name of the loss.
     pub fn name(&self) -> &str {
-        &self.task.name
+        self.recipe.name()
+    }
+
+    /// Whether it can run where tensors stay on a card.
+    pub fn can_stay(&self) -> bool {
+        Resident::takes(self.ready.as_ref(), &self.targets)
+    }
+
+    /// Puts it into the step of tensors that stay on a card; gives what finds out more if its numbers turn out not to be finite.
+    pub fn stay(
+        &self,
+        state: &State,
+        around: &Around,
+        resident: &mut Resident,
+        at: &dyn Fn() -> String,
+    ) -> Result<(Arc<Recipe>, Vec<Vec<f32>>), RunError> {
+        let values = bound(&self.recipe.inputs, state, around, at)?;
+        let inputs: Vec<Input> = self.recipe.inputs.iter().zip(values).map(|(source, values)| source.input(values)).collect();
+        let replaced: Vec<Option<(usize, &[f32])>> = self.targets.iter().map(|target| target.map(|at| (at, state.values(at)))).collect();
+        resident.turn(&self.ready, &inputs, &replaced)?;
+        let own = |input: &Input| if let Input::Values(values) = input { Some(values.to_vec()) } else { None };
+        Ok((self.recipe.clone(), inputs.iter().filter_map(own).collect()))
     }
 
     /// How much memory it takes beside inputs and results.
@@ -132,7 +192,7 @@ impl TrainProgram {
     pub fn run(&mut self, state: &mut State, around: &Around, room: &mut Room, watch: &Watch) -> Result<Option<f32>, RunError> {
         self.lend(state);
         std::mem::swap(&mut self.scratch.room, room);
-        let inputs = bound(&self.inputs, state, around, watch.at);
+        let inputs = bound(&self.recipe.inputs, state, around, watch.at);
         let ran =
             inputs.and_then(|inputs| crate::session::watch::run(self.ready.as_ref(), &inputs, &mut self.scratch, watch.look, watch.at));
         std::mem::swap(&mut self.scratch.room, room);
@@ -142,7 +202,11 @@ impl TrainProgram {
             let written = !self.scratch.held && self.ready.program().over.iter().any(Option::is_some);
             let error = match written {
                 true => self.spoiled(state, watch),
-                false => self.search(&bound(&self.inputs, state, around, watch.at)?, state, watch),
+                false => {
+                    let inputs = bound(&self.recipe.inputs, state, around, watch.at)?;
+                    let search = self.recipe.task.search(&inputs, watch);
+                    search.unwrap_or_else(|| not_finite(self.wrong(state).unwrap_or("a gradient"), watch))
+                }
             };
             return Err(error);
         }
@@ -172,19 +236,6 @@ impl TrainProgram {
             Some(number) if over.is_some() => state.values(*number),
             _ => output,
         })
-    }
-
-    /// Runs op by op to find what made numbers that are not finite.
-    fn search(&self, inputs: &[&[f32]], state: &State, watch: &Watch) -> RunError {
-        let single = match watch.compiler.single(watch.spec, &self.task.roots, &self.task.request) {
-            Ok(single) => single,
-            Err(error) => return error,
-        };
-        let mut scratch = single.scratch();
-        match crate::session::watch::run(single.as_ref(), inputs, &mut scratch, true, watch.at) {
-            Err(error) => error,
-            Ok(()) => RunError::Numeric(format!("`{}` is not finite: {}", self.wrong(state).unwrap_or("a gradient"), (watch.at)())),
-        }
     }
 
     /// What is said where new values that are not finite lie over the old ones, so that there is nothing to search with.
@@ -239,6 +290,14 @@ fn target(output: &str, state: &State) -> Result<Option<usize>, RunError> {
 }
 
 impl Source {
+    /// The same for a card.
+    fn input<'a>(&self, values: &'a [f32]) -> Input<'a> {
+        match self {
+            Source::Tensor(number) => Input::Tensor(*number, values),
+            _ => Input::Values(values),
+        }
+    }
+
     fn bound<'a>(&'a self, state: &'a State, around: &Around<'a>) -> Option<&'a [f32]> {
         Some(match self {
             Source::Tensor(number) => state.values(*number),

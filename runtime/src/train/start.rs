@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use segc_compiler::{Leaf, Request};
+use segc_compiler::Leaf;
 use segc_lang::spec::{Spec, TermId, Type};
 
 use super::clock::Time;
@@ -31,7 +31,7 @@ pub(crate) fn complete(state: &mut State, spec: &Spec, seed: u64, compiler: &mut
     }
     for (count, group) in missing {
         let roots: Vec<(String, TermId)> = group.iter().map(|(kind, path, _, start)| (kind.name(path), *start)).collect();
-        let ready = compiler.compile(spec, &roots, &Request::default())?;
+        let ready = compiler.compile_first(spec, &roots)?;
         let mut scratch = ready.scratch();
         let clock = Time::of(seed, count as usize, 0, 0).clock;
         let bound = |leaf: &Leaf| matches!(leaf, Leaf::Clock).then_some(&clock[..]);

@@ -24,11 +24,12 @@ pub struct Timing {
     pub steps: Vec<Duration>,
 }
 
-/// Takes some steps of a phase from first values on. What is `every` so many steps comes when it is due.
+/// Takes some steps of a phase from first values on, which are waited for after the first, the `warm` first ones and at the end; so the
+/// sum of the `timed` ones is what they took, on a card too. What is `every` so many steps comes when it is due.
 ///
 /// # Errors
 /// As for [`super::run`].
-pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, count: usize) -> Result<Timing, RunError> {
+pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, (warm, timed): (usize, usize)) -> Result<Timing, RunError> {
     let start = Instant::now();
     let mut state = State::default();
     state.place = Place { phase, ..Place::default() };
@@ -49,10 +50,14 @@ pub fn steps(end: &Spec, specs: &dyn Specs, options: &Options, phase: usize, cou
     let spec = specs.at(Moment::Phase { number: phase, training: true })?;
     let mut course = Course::open(&mut trainer, spec)?;
     let (ready, compiled) = (start.elapsed(), trainer.compiler.spent());
-    let mut steps = Vec::with_capacity(count);
-    for _ in 0..count {
+    let mut steps = Vec::with_capacity(warm + timed);
+    for number in 1..=warm + timed {
         let begin = Instant::now();
         course.step(&mut trainer)?;
+        // In between a card may be behind, as in a training.
+        if [1, warm, warm + timed].contains(&number) {
+            course.read(&mut trainer)?;
+        }
         steps.push(begin.elapsed());
     }
     Ok(Timing { ready, compiled, steps })

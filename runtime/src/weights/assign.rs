@@ -221,8 +221,7 @@ impl Match<'_, '_> {
 
     /// The values in our order of axes.
     fn values(&self, pretrained: &Pretrained, weights: &Weights) -> Result<Tensor, RunError> {
-        let bytes = weights.bytes(self.tensor).map_err(|why| unusable(pretrained, &why))?;
-        let official = self.tensor.element.reals(&bytes).unwrap_or_default();
+        let official = weights.reals(self.tensor).map_err(|why| unusable(pretrained, &why))?;
         if let Some(at) = official.iter().position(|value| !value.is_finite()) {
             let message = format!("`{}` in {} is {} at element {at}", self.tensor.name, pretrained.file, official[at]);
             let fault = at_line("misshapen-tensor", message, &self.sought, pretrained);
@@ -231,16 +230,38 @@ impl Match<'_, '_> {
         let laid: Vec<(Axis, usize)> = self.groups.iter().flatten().copied().collect();
         let strides = safe::row_major(&laid.iter().map(|(_, size)| *size).collect::<Vec<_>>());
         let stride = |axis: Axis| laid.iter().position(|(own, _)| *own == axis).map_or(0, |at| strides[at] as usize);
-        let mut places = vec![0usize];
-        for (axis, size) in &self.wanted.ty.axes {
-            let step = stride(*axis);
-            places = places.iter().flat_map(|place| (0..*size).map(move |at| place + at * step)).collect();
-        }
-        let shape = self.wanted.ty.axes.iter().map(|(_, size)| *size).collect();
-        let values: Option<Vec<f32>> = places.iter().map(|place| official.get(*place).copied()).collect();
+        let axes: Vec<[usize; 2]> = self.wanted.ty.axes.iter().map(|(axis, size)| [*size, stride(*axis)]).collect();
+        let shape: Vec<usize> = axes.iter().map(|[size, _]| *size).collect();
+        let whole = official.len() == shape.iter().product::<usize>();
+        let values = if whole && axes.iter().map(|[_, stride]| *stride as u64).eq(safe::row_major(&shape)) {
+            Some(official)
+        } else {
+            laid_out(&official, &axes)
+        };
         let values = values.ok_or_else(|| unusable(pretrained, &format!("has too few elements in `{}`", self.tensor.name)))?;
         Ok(Tensor { shape, values })
     }
+}
+
+/// Elements of a view: for each axis its size and the elements from one place to the next; none where one lies outside.
+fn laid_out(elements: &[f32], axes: &[[usize; 2]]) -> Option<Vec<f32>> {
+    let count = axes.iter().map(|[size, _]| size).product();
+    let mut made = Vec::with_capacity(count);
+    let mut index = vec![0; axes.len()];
+    let mut place = 0;
+    for _ in 0..count {
+        made.push(*elements.get(place)?);
+        for (at, [size, stride]) in axes.iter().enumerate().rev() {
+            index[at] += 1;
+            place += stride;
+            if index[at] < *size {
+                break;
+            }
+            place -= size * stride;
+            index[at] = 0;
+        }
+    }
+    Some(made)
 }
 
 /// `(head, feature)` or `out`.

@@ -29,6 +29,9 @@ pub(crate) use assign::{Wanted, first_values};
 pub use convert::{Converted, convert};
 pub use elements::Element;
 
+/// Bytes that are read at once: a multiple of every element.
+const PART: usize = 1 << 16;
+
 /// Largest pickle that is read, bytes; those of the largest models with their optimisers have a few millions.
 const MOST_PICKLED: u64 = 64 << 20;
 
@@ -151,6 +154,28 @@ impl Weights {
         let mut file = File::open(&self.path).map_err(failed)?;
         file.seek(SeekFrom::Start(at + offset * size)).and_then(|_| file.read_exact(&mut bytes)).map_err(failed)?;
         Ok(if *strides == safe::row_major(&tensor.shape) { bytes } else { gathered(&bytes, tensor) })
+    }
+
+    /// The elements of a tensor of real numbers in single precision, the last axis contiguous; none of other elements. They are read in
+    /// small parts, so that a large file takes no more memory than its values. Errors: as for [`Weights::bytes`].
+    pub fn reals(&self, tensor: &Listed) -> Result<Vec<f32>, String> {
+        let Place { at, offset, strides } = &tensor.place;
+        if !tensor.element.is_real() || tensor.shape.contains(&0) || *strides != safe::row_major(&tensor.shape) {
+            return Ok(tensor.element.reals(&self.bytes(tensor)?).unwrap_or_default());
+        }
+        let size = tensor.element.bytes();
+        let mut file = File::open(&self.path).map_err(failed)?;
+        file.seek(SeekFrom::Start(at + offset * size)).map_err(failed)?;
+        let mut values = Vec::with_capacity(tensor.elements() as usize);
+        let mut part = vec![0; PART];
+        let mut left = tensor.bytes();
+        while left > 0 {
+            let part = &mut part[..left.min(PART as u64) as usize];
+            file.read_exact(part).map_err(failed)?;
+            values.extend(tensor.element.reals(part).unwrap_or_default());
+            left -= part.len() as u64;
+        }
+        Ok(values)
     }
 
     /// SHA-256 of the whole file, in hexadecimal. Errors: why it cannot be read, in words that follow its name.

@@ -77,7 +77,8 @@ impl Card {
         at
     }
 
-    fn holding(&mut self, values: &[f32]) -> usize {
+    /// Places these numbers in memory; where they are.
+    pub fn holding(&mut self, values: &[f32]) -> usize {
         let at = self.room(values.len());
         self.memory[at..at + values.len()].copy_from_slice(values);
         at
@@ -127,7 +128,7 @@ impl Card {
     }
 
     /// Learns the kernels of a text.
-    fn learn(&mut self, printed: &Printed) {
+    pub fn learn(&mut self, printed: &Printed) {
         let mut parts = printed.source.split("\n// kernel ");
         let before = parts.next().unwrap_or_default();
         if before.len() > self.before.len() {

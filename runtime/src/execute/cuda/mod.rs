@@ -4,6 +4,7 @@
 pub mod driver;
 mod pace;
 pub mod print;
+mod resident;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,10 +14,11 @@ use segc_compiler::Program;
 use segc_compiler::kernel::{Kernel, Place, Whole};
 
 use super::definition::Definition;
-use super::{Device, Executable, Finding, Scratch, finding};
+use super::{Cpu, Device, Executable, Finding, Scratch, finding};
 use crate::outcome::RunError;
 use driver::{Bound, Card, CardError, Ready, Room, Stream, View};
 use print::{Act, Precision};
+pub use resident::{Input, Noted, Resident};
 
 /// Runs programs on the first card that the driver shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +93,14 @@ impl Device for Cuda {
         true
     }
 
+    fn beginner(&self) -> Option<Box<dyn Device>> {
+        Some(Box::new(Cpu::default()))
+    }
+
+    fn resident(&self, recorded: bool) -> Result<Option<Resident>, RunError> {
+        Ok(Some(Resident::new(card()?, recorded)?))
+    }
+
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         let card = card()?;
         let printed = print::printed(&program, self.precision);
@@ -107,6 +117,10 @@ impl Device for Cuda {
 impl Executable for Prepared {
     fn program(&self) -> &Program {
         &self.program
+    }
+
+    fn on_card(&self) -> Option<&Ready> {
+        Some(&self.ready)
     }
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {

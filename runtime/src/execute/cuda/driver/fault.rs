@@ -22,7 +22,7 @@ pub enum CardError {
     },
     /// Memory of the card is at an end.
     #[error(
-        "the NVIDIA card has no {} MB left (free are {} of {} MB); a smaller batch or size needs less, and other programs on the card take some",
+        "the NVIDIA card has no {} MB left (free are {} of {} MB); a smaller batch or size needs less, and other programs may hold some",
         mega(*.bytes), mega(*.free), mega(*.total)
     )]
     OutOfMemory {

@@ -24,6 +24,7 @@
 //! ```
 
 mod card;
+mod copies;
 mod cubin;
 mod fault;
 mod found;
@@ -36,6 +37,7 @@ mod staging;
 mod stream;
 
 pub use card::{About, Card};
+pub use copies::Copies;
 pub use fault::CardError;
 pub use found::{Inventory, Library, inventory};
 pub use graph::Graph;

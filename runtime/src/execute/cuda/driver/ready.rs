@@ -151,6 +151,11 @@ impl Ready {
         self.acts.iter().all(|(_, launch)| launch.is_some())
     }
 
+    /// Whether numbers that are not finite set the flag before results are written over inputs.
+    pub fn is_guarded(&self) -> bool {
+        !self.guards.is_empty()
+    }
+
     /// Binds it to memory: a view for each input, in the order of [`Program::inputs`], and one for each result, in the order of
     /// [`Program::outputs`], that lies at [`Place::Result`] and is not written over an input ([`Program::over`]); others need none.
     ///

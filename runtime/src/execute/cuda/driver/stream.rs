@@ -57,7 +57,7 @@ impl<'a> Stream<'a> {
     /// Copies elements from the card, and waits for everything before.
     ///
     /// # Errors
-    /// [`CardError::Misuse`] where the sizes differ and while a graph is recorded; what the driver finds, also of what was asked for before.
+    /// [`CardError::Misuse`] where the sizes differ and while a graph is recorded; what the driver finds, also of what came before.
     pub fn download(&mut self, from: &View, to: &mut [f32]) -> Result<(), CardError> {
         self.refuse_recording("copy to the host")?;
         self.fits(to.len(), from)?;
@@ -206,7 +206,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Whether a view is this card's and has as many elements.
-    fn fits(&self, elements: usize, view: &View) -> Result<(), CardError> {
+    pub(super) fn fits(&self, elements: usize, view: &View) -> Result<(), CardError> {
         if !view.lies_on(self.inner()) {
             return Err(CardError::Misuse("a buffer is used on the card that it was made on".into()));
         }

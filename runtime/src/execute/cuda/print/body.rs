@@ -108,8 +108,9 @@ impl<'a> Body<'a> {
             _ if outer == 1 => (first, String::new()),
             Some((first, axes)) => (first, formula("o", &axes)),
             None => {
-                let table = self.text.table(access.outer.iter().map(|start| *start as u32).collect());
-                (0, format!("{}[o]", self.function.reads(table)))
+                let first = access.outer.iter().min().copied().unwrap_or(0);
+                let table = self.text.table(access.outer.iter().map(|start| (start - first) as u32).collect());
+                (first, format!("{}[o]", self.function.reads(table)))
             }
         };
         let step = |name: String, size: usize, step: usize| match step {

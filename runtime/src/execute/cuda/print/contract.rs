@@ -40,6 +40,7 @@ pub(super) fn print(text: &mut Text, whole: &Whole, letters: [&[u8]; 3]) -> Opti
             formula("line", &along(lines, own)),
             formula("depth", &along(&depths, own))
         ),
+        table: Vec::new(),
         deep: nearest(&depths, own) < nearest(lines, own),
     };
     let place = format!(

@@ -89,7 +89,8 @@ pub(super) fn max_pool(text: &mut Text, whole: &Whole, window: &Window, place: b
         let right = span("right", format!("i % {columns}u"), 1, width);
         let best = format!("int place = down_first * {width} + right_first;\nfloat best = from[place];");
         let step = format!(
-            "        if (from[row * {width} + column] > best) {{\n            place = row * {width} + column;\n            best = from[place];\n        }}"
+            "        if (from[row * {width} + column] > best) {{\n            place = row * {width} + column;\n            \
+             best = from[place];\n        }}"
         );
         let inner = format!("    for (int column = right_first; column < right_end; ++column) {{\n{step}\n    }}");
         let outer = format!("for (int row = down_first; row < down_end; ++row) {{\n{inner}\n}}");

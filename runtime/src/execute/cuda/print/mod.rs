@@ -11,6 +11,7 @@ mod maps;
 mod parts;
 mod random;
 mod reduction;
+mod show;
 mod text;
 mod tiles;
 
@@ -105,21 +106,22 @@ pub fn printed(program: &Program, precision: Precision) -> Printed {
         match kernel {
             Kernel::Loop(body) => loops::print(&mut text, body),
             Kernel::Whole(whole) => {
-                if !is_held(&whole.result.0) || alone(&mut text, whole).is_none() {
+                if !is_in_arena(&whole.result.0) || alone(&mut text, whole).is_none() {
                     text.host();
                 }
             }
         }
     }
     let guards = if guarded { guards(program, &mut text) } else { Vec::new() };
-    let sizes = program.inputs.iter().map(|(_, shape)| shape.iter().product()).chain([program.arena]);
+    let spaces = program.kernels.iter().map(|kernel| if let Kernel::Loop(body) = kernel { body.space.iter().product() } else { 0 });
+    let sizes = program.inputs.iter().map(|(_, shape)| shape.iter().product()).chain([program.arena]).chain(spaces);
     let before = prelude(precision, index_type(sizes));
     let draws = program.kernels.iter().any(|kernel| matches!(kernel, Kernel::Whole(whole) if matches!(whole.op.form(), Form::Random(..))));
     text.finish(&format!("{before}{}", if draws { include_str!("random.cuh") } else { "" }), guards)
 }
 
-/// Whether kernels that run alone write there.
-fn is_held(place: &Place) -> bool {
+/// Whether a place is one where kernels that run alone write.
+fn is_in_arena(place: &Place) -> bool {
     matches!(place, Place::Arena(_))
 }
 

@@ -1,7 +1,10 @@
 // What every printed program begins with. The C subset of CUDA C: with `KERNEL`, `INSIDE` and the built-in names given, it is C.
 
 #ifdef __CUDACC__
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// Not every program calls every function.
+#pragma nv_diag_suppress 177
+// One block to a processor is enough: with that, nothing that a thread holds is put aside into memory.
+#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 #define INSIDE static __device__ __forceinline__
 #else
 #define KERNEL(threads) void

@@ -55,14 +55,91 @@ INSIDE float segc_uniform(segc_stream stream, unsigned index)
     return (float)(words.word[index % 4u] >> 8) * (1.0f / 16777216.0f);
 }
 
+// Functions of segc_compiler::rng::exact: additions, multiplications and divisions in one order, none of them fused.
+
 INSIDE double segc_ln(double x)
 {
-    return log(x);
+    const unsigned long long bits = (unsigned long long)__double_as_longlong(x), mantissa = bits & 0x000fffffffffffffull;
+    const unsigned long long above = mantissa >= 0x6a09e667f3bcdull ? 1ull : 0ull;
+    const double k = (double)((int)(bits >> 52) - 1023 + (int)above);
+    const double m = __longlong_as_double((long long)(mantissa | (1023ull - above) << 52));
+    const double s = (m - 1.0) / (m + 1.0);
+    const double z = __dmul_rn(s, s);
+    double rest = 2.0 / 23.0;
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 21.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 19.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 17.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 15.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 13.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 11.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 9.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 7.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 5.0);
+    rest = __dadd_rn(__dmul_rn(rest, z), 2.0 / 3.0);
+    const double low = __dadd_rn(__dmul_rn(__dmul_rn(s, z), rest), __dmul_rn(k, 1.9082149292705877e-10));
+    return __dadd_rn(__dmul_rn(k, 0.6931471803691238), __dadd_rn(__dmul_rn(2.0, s), low));
+}
+
+INSIDE double segc_two_to(int n)
+{
+    return __longlong_as_double((long long)(n + 1023) << 52);
 }
 
 INSIDE double segc_exp(double x)
 {
-    return exp(x);
+    x = x < -800.0 ? -800.0 : x > 800.0 ? 800.0 : x;
+    const double n = __dadd_rn(__dadd_rn(__dmul_rn(x, 1.4426950408889634), 6755399441055744.0), -6755399441055744.0);
+    const double r = __dadd_rn(__dadd_rn(x, -__dmul_rn(n, 0.6931471803691238)), -__dmul_rn(n, 1.9082149292705877e-10));
+    double series = 1.0 / 87178291200.0;
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 6227020800.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 479001600.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 39916800.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 3628800.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 362880.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 40320.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 5040.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 720.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 120.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 24.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 6.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0 / 2.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0);
+    series = __dadd_rn(__dmul_rn(series, r), 1.0);
+    const int whole = (int)n, half = whole >> 1;
+    return __dmul_rn(__dmul_rn(series, segc_two_to(half)), segc_two_to(whole - half));
+}
+
+// The sine, or else the cosine, of the part v / 2^32 of a turn.
+INSIDE double segc_sin_cos_turn(unsigned v, int is_sine)
+{
+    const unsigned quarter = (v + (1u << 29)) >> 30;
+    const double left = __dmul_rn((double)(int)(v - (quarter << 30)), 1.0 / 4294967296.0);
+    const double x = __dmul_rn(left, 6.283185307179586);
+    const double z = __dmul_rn(x, x);
+    double sine = 1.0 / 355687428096000.0;
+    sine = __dadd_rn(__dmul_rn(sine, z), -1.0 / 1307674368000.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), 1.0 / 6227020800.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), -1.0 / 39916800.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), 1.0 / 362880.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), -1.0 / 5040.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), 1.0 / 120.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), -1.0 / 6.0);
+    sine = __dadd_rn(__dmul_rn(sine, z), 1.0);
+    sine = __dmul_rn(x, sine);
+    double cosine = -1.0 / 6402373705728000.0;
+    cosine = __dadd_rn(__dmul_rn(cosine, z), 1.0 / 20922789888000.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), -1.0 / 87178291200.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), 1.0 / 479001600.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), -1.0 / 3628800.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), 1.0 / 40320.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), -1.0 / 720.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), 1.0 / 24.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), -1.0 / 2.0);
+    cosine = __dadd_rn(__dmul_rn(cosine, z), 1.0);
+    // By a quarter of a turn the sine becomes the cosine, the cosine minus the sine.
+    const double one = ((quarter & 1u) != 0u) == (is_sine == 0) ? sine : cosine;
+    const int minus = is_sine ? (quarter & 2u) != 0u : ((quarter + 1u) & 2u) != 0u;
+    return minus ? -one : one;
 }
 
 // The number of a pair, `sqrt(-2 ln u)` times the cosine or the sine of `2 pi v`.
@@ -70,8 +147,7 @@ INSIDE double segc_normal_of(unsigned first, unsigned second, unsigned odd)
 {
     const double u = __dmul_rn((double)first + 1.0, 2.3283064365386963e-10);
     const double radius = sqrt(__dmul_rn(-2.0, segc_ln(u)));
-    const double angle = __dmul_rn(__dmul_rn(6.283185307179586, (double)second), 2.3283064365386963e-10);
-    return __dmul_rn(radius, odd ? sin(angle) : cos(angle));
+    return __dmul_rn(radius, segc_sin_cos_turn(second, odd != 0u));
 }
 
 INSIDE float segc_normal(segc_stream stream, unsigned index)

@@ -24,14 +24,14 @@ for (index_t at = first; at < end + $DEEP$u; at += $DEEP$u) {
 #pragma unroll
         for (unsigned e = 0u; e < $LEFT_EACH$u; ++e) {
             const unsigned n = thread + e * 256u;
-            if (n < $DEEP$u * $HIGH$u) {
+            if ($LEFT_GUARD$1) {
                 left[$LEFT_DEPTH$][$LEFT_LINE$] = segc_operand(next_left[e]);
             }
         }
 #pragma unroll
         for (unsigned e = 0u; e < $RIGHT_EACH$u; ++e) {
             const unsigned n = thread + e * 256u;
-            if (n < $DEEP$u * $WIDE$u) {
+            if ($RIGHT_GUARD$1) {
                 right[$RIGHT_DEPTH$][$RIGHT_LINE$] = segc_operand(next_right[e]);
             }
         }
@@ -42,17 +42,17 @@ for (index_t at = first; at < end + $DEEP$u; at += $DEEP$u) {
         for (unsigned e = 0u; e < $LEFT_EACH$u; ++e) {
             const unsigned n = thread + e * 256u;
             const index_t k = at + $LEFT_DEPTH$, line = row + $LEFT_LINE$;
-            next_left[e] = n < $DEEP$u * $HIGH$u && k < end && line < $ROWS$u ? @_left($LEFT$, batch, line, k) : 0.0f;
+            next_left[e] = $LEFT_GUARD$k < end && line < $ROWS$u ? @_left($LEFT$, batch, line, k) : 0.0f;
         }
 #pragma unroll
         for (unsigned e = 0u; e < $RIGHT_EACH$u; ++e) {
             const unsigned n = thread + e * 256u;
             const index_t k = at + $RIGHT_DEPTH$, line = column + $RIGHT_LINE$;
-            next_right[e] = n < $DEEP$u * $WIDE$u && k < end && line < $COLUMNS$u ? @_right($RIGHT$, batch, line, k) : 0.0f;
+            next_right[e] = $RIGHT_GUARD$k < end && line < $COLUMNS$u ? @_right($RIGHT$, batch, line, k) : 0.0f;
         }
     }
     if (at > first) {
-#pragma unroll
+#pragma unroll 4
         for (unsigned k = 0u; k < $DEEP$u; ++k) {
             float a[$TALL$], b[$BROAD$];
 #pragma unroll

@@ -25,8 +25,10 @@ pub(super) struct Product {
 pub(super) struct Side {
     /// Where it lies.
     pub at: Place,
-    /// Statements that return the element of `from` at `batch`, `line` and `depth`.
+    /// Statements that return the element of `from` at `batch`, `line` and `depth`; they may look into `table`.
     pub read: String,
+    /// Whole numbers that they look up.
+    pub table: Vec<u32>,
     /// Whether neighbours along the depth lie closer to each other than neighbouring lines.
     pub deep: bool,
 }
@@ -78,7 +80,10 @@ impl Product {
     fn formulas(&self, function: &mut Function) {
         let indented = |lines: &str| lines.lines().map(|line| format!("    {line}\n")).collect::<String>();
         for (name, side) in [("left", &self.left), ("right", &self.right)] {
-            let head = format!("INSIDE float @_{name}(const float *__restrict__ from, index_t batch, index_t line, index_t depth)");
+            let head = format!(
+                "INSIDE float @_{name}(const float *__restrict__ from, const unsigned *__restrict__ table, \
+                 index_t batch, index_t line, index_t depth)"
+            );
             function.inside(&format!("{head}\n{{\n{}}}\n", indented(&side.read)));
         }
     }
@@ -88,10 +93,19 @@ impl Product {
         format!("INSIDE index_t @_place(index_t batch, index_t row, index_t column)\n{{\n{lines}}}\n")
     }
 
-    /// Reads its sides and writes its result as the first three parameters.
-    fn parameters(&self, function: &mut Function, to: Argument) -> [String; 3] {
-        let (left, right) = (function.from(self.left.at), function.from(self.right.at));
-        [left, right, function.writes(to)]
+    /// What the formulas of both sides are called with before the place: buffer and table.
+    fn sides(&self, text: &mut Text, function: &mut Function) -> [String; 2] {
+        [&self.left, &self.right].map(|side| {
+            let from = function.from(side.at);
+            let table = match side.table.is_empty() {
+                true => "0".into(),
+                false => {
+                    let table = text.table(side.table.clone());
+                    function.reads(table)
+                }
+            };
+            format!("{from}, {table}")
+        })
     }
 
     /// Statements that take the result's number at a name apart.
@@ -107,7 +121,8 @@ impl Product {
         let mut function = Function::default();
         self.formulas(&mut function);
         function.inside(&self.place_formula());
-        let [left, right, to] = self.parameters(&mut function, Argument::At(self.to));
+        let [left, right] = self.sides(text, &mut function);
+        let to = function.writes(Argument::At(self.to));
         let (blocks, threads) = blocks(results);
         function.line(element("i", results, threads));
         function.line(self.taken_apart("i"));
@@ -123,10 +138,11 @@ impl Product {
     fn long(self, text: &mut Text) {
         let mut function = Function::default();
         self.formulas(&mut function);
-        let (left, right) = (function.from(self.left.at), function.from(self.right.at));
+        let [left, right] = self.sides(text, &mut function);
         let rows = self.columns.max(1);
         let lines = format!(
-            "{}\nconst float a = segc_operand(@_left({left}, batch, row, j));\nconst float b = segc_operand(@_right({right}, batch, column, j));",
+            "{}\nconst float a = segc_operand(@_left({left}, batch, row, j));\n\
+             const float b = segc_operand(@_right({right}, batch, column, j));",
             self.taken_apart("s")
         );
         let place = format!("@_place(s / {}u, s / {rows}u % {}u, s % {rows}u)", (self.rows * rows).max(1), self.rows.max(1));
@@ -169,8 +185,9 @@ impl Product {
         self.formulas(&mut function);
         let to = if parts > 1 { text.scratch(parts * results) } else { Argument::At(self.to) };
         function.inside(&self.place_formula());
-        let names = self.parameters(&mut function, to);
-        function.line(self.filled(tile, [part, parts], names));
+        let [left, right] = self.sides(text, &mut function);
+        let name = function.writes(to);
+        function.line(self.filled(tile, [part, parts], [left, right, name]));
         function.waits();
         text.launch("tiles", function, tiles * parts, THREADS);
         if parts > 1 {
@@ -212,7 +229,13 @@ impl Product {
             ("ROWS", self.rows),
             ("COLUMNS", self.columns),
         ];
+        let guard = |lines: usize| match DEEP * lines % THREADS {
+            0 => String::new(),
+            _ => format!("n < {}u && ", DEEP * lines),
+        };
         let words = [
+            ("LEFT_GUARD", guard(high)),
+            ("RIGHT_GUARD", guard(wide)),
             ("LEFT_DEPTH", left_depth),
             ("LEFT_LINE", left_line),
             ("RIGHT_DEPTH", right_depth),
