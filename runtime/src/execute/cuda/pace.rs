@@ -14,7 +14,7 @@ use crate::outcome::RunError;
 const TOGETHER: u32 = 16;
 
 impl Cuda {
-    /// The mean time of a run on inputs that stay where they are, over so many runs as `patience` allows, at least [`TOGETHER`].
+    /// The mean time of a run on inputs that stay where they are, over so many runs as `patience` allows, at least sixteen.
     /// Results are left on the card.
     ///
     /// # Errors
