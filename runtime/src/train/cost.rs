@@ -18,7 +18,7 @@ use crate::execute::{Compiler, Needs};
 use crate::outcome::RunError;
 use crate::session::Options;
 
-/// Bytes that a run takes at least beside what [`Memory`] counts: the program, the spec and what is compiled of it, the allocator's reserves.
+/// Bytes that a run takes at least beside what [`Memory`] counts: the program, the spec and what is made of it, the allocator's reserves.
 pub const PROCESS: u64 = 45_000_000;
 
 /// What a phase takes.

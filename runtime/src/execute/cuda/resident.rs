@@ -128,7 +128,7 @@ impl Resident {
         program.on_card().is_some_and(|ready| ready.is_whole() && (ready.is_guarded() || targets.iter().all(Option::is_none)))
     }
 
-    /// Puts a run of a program behind the step at hand. `targets`: the tensor that each result replaces; one that replaces none is the loss.
+    /// Puts a run of a program behind the step at hand. `targets`: the tensor that each result replaces; what replaces none is the loss.
     /// `replaced` are the values at home of those tensors, in the same order.
     ///
     /// # Errors
