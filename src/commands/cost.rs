@@ -122,8 +122,9 @@ fn phase_text((name, phase): &(String, &PhaseCost)) -> String {
     rows.extend(phase.turns.iter().map(turn));
     let (flop, bytes) = phase.step();
     rows.push(("  a step on average".into(), vec![String::new(), giga(flop), format!("{:.1}", bytes / 1e6), String::new()]));
-    let Memory { models, results, workspace, batches, data } = phase.memory;
-    let parts = [("models", models), ("results", results), ("workspace", workspace), ("batches", batches), ("data", data)];
+    let Memory { models, results, workspace, batches, data, shown } = phase.memory;
+    let parts =
+        [("models", models), ("results", results), ("workspace", workspace), ("batches", batches), ("data", data), ("shown", shown)];
     let parts: Vec<String> = parts.iter().filter(|(_, bytes)| *bytes > 0).map(|(name, bytes)| format!("{name} {}", mb(*bytes))).collect();
     format!(
         "phase {name}: {} of {}\n{}  memory: {}: {}\n",

@@ -91,6 +91,18 @@ impl Programs {
         members.chain([&self.last]).flat_map(|program| &program.program().inputs).map(|(leaf, _)| leaf)
     }
 
+    /// Bytes that a thread needs to compute samples one after the other, beside what the programs read.
+    pub fn worker_bytes(&self) -> u64 {
+        let one = |program: &Arc<dyn Executable>| {
+            let results: usize = program.program().outputs.iter().map(|(.., shape)| shape.iter().product::<usize>()).sum();
+            program.needs().bytes() + 4 * results as u64
+        };
+        let members = self.members.iter().flat_map(|member| [&member.first, &member.step, &member.readout]);
+        let own: u64 = members.chain([&self.last]).map(one).sum();
+        // Means are computed before.
+        self.means.iter().map(|mean| mean.programs.worker_bytes()).fold(own, u64::max)
+    }
+
     fn fields(&self) -> Vec<usize> {
         let fields = self.inputs().filter_map(|leaf| if let Leaf::Field(data, _) = leaf { Some(*data) } else { None });
         fields.collect::<BTreeSet<_>>().into_iter().collect()

@@ -16,7 +16,7 @@ use super::{Sets, Specs, start};
 use crate::data::{AHEAD, CACHED, Skipped};
 use crate::execute::{Compiler, Needs};
 use crate::outcome::RunError;
-use crate::session::Options;
+use crate::session::{self, Options, Programs, task, together};
 
 /// Bytes that a run takes at least beside what [`Memory`] counts: the program, the spec and what is made of it, the allocator's reserves.
 pub const PROCESS: u64 = 45_000_000;
@@ -62,12 +62,14 @@ pub struct Memory {
     pub batches: u64,
     /// Prepared samples of the data that is read again and again.
     pub data: u64,
+    /// What threads need for what is shown, measured and decided in the midst of the phase.
+    pub shown: u64,
 }
 
 impl Memory {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.models + self.results + self.workspace + self.batches + self.data
+        self.models + self.results + self.workspace + self.batches + self.data + self.shown
     }
 }
 
@@ -139,6 +141,9 @@ fn phases(end: &Spec) -> impl Iterator<Item = usize> {
 /// What is known so far.
 struct Books {
     compiler: Compiler,
+    /// For programs of one sample, of which several run side by side.
+    settled: Compiler,
+    threads: usize,
     sets: Sets,
     /// Bytes of the models' tensors by name: they stay from phase to phase.
     models: BTreeMap<String, u64>,
@@ -158,7 +163,8 @@ struct Together {
 impl Books {
     fn new(options: &Options) -> Result<Books, RunError> {
         let compiler = Compiler::new(options.on.shared_by(options.threads)?, options.fused, false);
-        Ok(Books { compiler, sets: Sets::new(options.seed), models: BTreeMap::new() })
+        let settled = session::compiler(options)?;
+        Ok(Books { compiler, settled, threads: options.threads, sets: Sets::new(options.seed), models: BTreeMap::new() })
     }
 
     fn phase(&mut self, specs: &dyn Specs, number: usize) -> Result<PhaseCost, RunError> {
@@ -171,10 +177,13 @@ impl Books {
         self.walk(spec, phase, &phase.body, &[], &mut all)?;
         self.tensors(spec);
         let statements = flat(&phase.body);
+        let mut shown = 0;
         if statements.iter().any(|statement| is_rule(&statement.act)) {
-            self.tensors(&specs.at(Moment::Phase { number, training: false })?);
+            let spec = specs.at(Moment::Phase { number, training: false })?;
+            self.tensors(&spec);
+            shown = self.shown(&spec, number)?;
         }
-        let mut memory = Memory { workspace: all.needs.bytes(), results: all.results, ..Memory::default() };
+        let mut memory = Memory { workspace: all.needs.bytes(), results: all.results, shown, ..Memory::default() };
         memory.models = self.models.values().sum();
         if statements.iter().any(|statement| matches!(statement.act, Act::Keep(_))) {
             memory.models += self.of(&phase.trained);
@@ -242,6 +251,34 @@ impl Books {
         all.turns.push(TurnCost { name: task.name().to_owned(), models: models.to_vec(), per_step: repeat as f64, cost });
         all.every.push(around.to_vec());
         Ok(())
+    }
+
+    /// Bytes that the threads need for the largest of a phase's rules, which come one after the other.
+    fn shown(&mut self, spec: &Spec, number: usize) -> Result<u64, RunError> {
+        let mut most = 0;
+        for statement in flat(&spec.phases[number].body) {
+            let roots = match &statement.act {
+                Act::Keep(Some(term)) | Act::Restart(Some(term)) | Act::Finish(Some(term)) => vec![vec![("value".to_owned(), *term)]],
+                Act::Show { count, values } if spec.joins_samples(&values.iter().map(|(_, term)| *term).collect::<Vec<_>>()) => {
+                    let ready = together::program(spec, values, *count, &mut self.settled)?;
+                    most = most.max(ready.needs().bytes());
+                    continue;
+                }
+                Act::Show { values, .. } => vec![values.clone()],
+                Act::Measure(names) => {
+                    let mut tasks = Vec::new();
+                    let evals = spec.evals.iter().filter(|eval| names.contains(&eval.name));
+                    evals.for_each(|eval| task::add(&mut tasks, eval, spec, &|_| true));
+                    tasks.into_iter().filter(|task| !task.is_empty()).map(|task| task.roots).collect()
+                }
+                _ => continue,
+            };
+            for roots in roots {
+                let programs = Programs::new(spec, &roots, &mut self.settled)?;
+                most = most.max(self.threads as u64 * programs.worker_bytes());
+            }
+        }
+        Ok(most)
     }
 
     fn tensors(&mut self, spec: &Spec) {
