@@ -105,7 +105,8 @@ impl Call {
     }
 }
 
-/// The work of a program that is left to libraries, with the number of the kernel that does the same.
+/// The work of a program that is left to libraries, with the number of the kernel that does the same. Libraries do not look at the flag;
+/// all that they write lies in the arena, from where nothing comes into what is written over inputs once the flag is set.
 pub fn calls(program: &Program, precision: Precision, libraries: Libraries) -> Vec<(usize, Call)> {
     let least = match libraries {
         Libraries::Never => return Vec::new(),
@@ -185,8 +186,8 @@ fn matrix(at: Place, [lines, others]: [&Letter; 2], side: usize, step: usize) ->
     stored(lines, others, false).or_else(|| stored(others, lines, true))
 }
 
-/// A convolution as cuDNN knows it; `None` for pads that are not alike on both sides, and where zeros lie between the pixels of what is
-/// no adjoint.
+/// A convolution as cuDNN knows it; `None` for pads that are not alike on both sides, where zeros lie between the pixels of what is no
+/// adjoint, and for weights larger than the result.
 fn convolve(whole: &Whole, slide: &Slide) -> Option<Convolve> {
     let [x, w] = whole.operands.as_slice() else { return None };
     let four = |(place, shape): &(Place, Vec<usize>)| Some((*place, <[usize; 4]>::try_from(shape.as_slice()).ok()?));
@@ -207,8 +208,11 @@ fn convolve(whole: &Whole, slide: &Slide) -> Option<Convolve> {
         let room = (picture.1[2 + axis] + 2 * pad[axis]).checked_sub(reach);
         room.is_some_and(|room| room / stride[axis] + 1 == windows.1[2 + axis])
     };
+    // A weight larger than what is made: few sums, all of them long, as in the gradient of a weight. Kernels here add them up in parts
+    // side by side, which cuDNN does for gradients only.
+    let few = !slide.turned && weight.1[2] * weight.1[3] > windows.1[2] * windows.1[3];
     let groups = slide.groups.max(1);
-    (apart == [1, 1] && fits(0) && fits(1)).then_some(Convolve {
+    (apart == [1, 1] && fits(0) && fits(1) && !few).then_some(Convolve {
         picture,
         weight,
         windows,
