@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A folder with `libcuda.so.1`, `libnvrtc.so`, `libcublasLt.so` and `libcudnn.so`; none, with a line that says so, where there is no C compiler.
+/// A folder with `libcuda.so.1`, `libnvrtc.so`, `libcublasLt.so` and `libcudnn.so`; none, with a line that says so, where there is no C
+/// compiler.
 pub fn libraries() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<tempfile::TempDir>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {

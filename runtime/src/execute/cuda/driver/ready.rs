@@ -347,8 +347,8 @@ impl Ready {
             return Err(elsewhere());
         }
         stream.keep([bound.kept.clone() as Kept]);
-        // SAFETY: the addresses were made for this work, as aligned as it has to be, from memory of this card that `bound` keeps alive, with
-        // a workspace as large as `Ready::needs`; freeing waits for the stream, and a graph keeps it by itself.
+        // SAFETY: the addresses were made for this work, as aligned as it has to be, from memory of this card that `bound` keeps alive,
+        // with a workspace as large as `Ready::needs`; freeing waits for the stream, and a graph keeps it by itself.
         unsafe { stream.call(&self.calls[call], bound.calls[call], bound.workspace) }
     }
 
