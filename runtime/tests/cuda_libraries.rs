@@ -56,8 +56,11 @@ fn graph(samples: impl Iterator<Item = (String, Sample)>) -> (Graph, Vec<Vec<f32
     (graph, values)
 }
 
-/// Products of matrices in all ways to lie, and some that are none: letters, shapes, and how cuBLASLt knows them.
-const PRODUCTS: [(&str, &[usize], &[usize], &str); 13] = [
+/// Letters of a sum of products, the shapes of both sides, and how cuBLASLt knows it.
+type Product = (&'static str, &'static [usize], &'static [usize], &'static str);
+
+/// Products of matrices in all ways to lie, and some that are none.
+const PRODUCTS: [Product; 13] = [
     ("ij,jk,ik", &[33, 70], &[70, 18], "18x33x70 1"),
     ("ji,jk,ik", &[70, 33], &[70, 18], "18x33x70 1"),
     ("ij,kj,ki", &[33, 70], &[18, 70], "33x18x70 1"),
@@ -74,7 +77,7 @@ const PRODUCTS: [(&str, &[usize], &[usize], &str); 13] = [
 ];
 
 fn products() -> Vec<(String, Sample)> {
-    let one = |(number, (letters, a, b, _)): (usize, &(&str, &[usize], &[usize], &str))| {
+    let one = |(number, (letters, a, b, _)): (usize, &Product)| {
         let [first, second, result] = [0, 1, 2].map(|at| letters.split(',').nth(at).unwrap().as_bytes().to_vec());
         let op: Arc<dyn Op> = Arc::new(Dot { a: first, b: second, result });
         (format!("{number} {letters}"), Sample { op, operands: vec![(a.to_vec(), Draws::Signed), (b.to_vec(), Draws::Signed)] })

@@ -120,7 +120,7 @@ impl Planned {
 /// Bytes of which a place, and those so many elements behind it and behind one another, are multiples. Inputs and results are buffers.
 pub(super) fn alignment(place: Place, step: usize) -> u32 {
     let at = if let Place::Arena(at) = place { at } else { 0 };
-    let bits = (4 * (at | step) | ALIGNED).trailing_zeros();
+    let bits = ((4 * (at | step)) | ALIGNED).trailing_zeros();
     1 << bits
 }
 
