@@ -216,6 +216,9 @@ pub struct Machine {
     /// How products of matrices and convolutions read their operands on a card; sums are in single precision [default: f32]
     #[arg(long, value_name = "PRECISION", conflicts_with = "portable")]
     pub precision: Option<PrecisionName>,
+    /// Leave no product or convolution on a card to cuBLASLt and cuDNN
+    #[arg(long, conflicts_with = "portable")]
+    pub no_libs: bool,
 }
 
 /// How many threads compute.

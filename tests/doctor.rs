@@ -59,6 +59,7 @@ fn without_a_card_it_is_said_what_was_looked_for_and_nothing_is_written() {
 fn a_precision_is_for_cards() {
     let home = home();
     segc(home.path(), &["run", "good.seg", "--precision", "tf32"]).fails(2, &["--on cuda"]);
+    segc(home.path(), &["run", "good.seg", "--no-libs"]).fails(2, &["--no-libs", "--on cuda"]);
     segc(home.path(), &["run", "good.seg", "--on", "cuda", "--precision", "f64"]).fails(2, &["f32", "tf32", "bf16"]);
 }
 
@@ -67,7 +68,8 @@ fn the_doctor_sees_a_card() {
     let home = tempfile::tempdir().unwrap();
     let Some(text) = beside(home.path(), &["doctor"], &[]) else { return };
     text.succeeds();
-    for word in ["CUDA 13.0", "libcuda.so", "Stand-in 0, 1.0 GiB, 1.0 GiB free, compute capability 9.0", "`--on cuda`"] {
+    let card = "Stand-in 0, 1.0 GiB, 1.0 GiB free, compute capability 9.0";
+    for word in ["CUDA 13.0", "libcuda.so", "13.1.1", "libcublasLt.so", "9.10.2", "libcudnn.so", card, "`--on cuda`"] {
         assert!(text.out.contains(word), "{word} is not said:\n{}", text.out);
     }
     let found = json(&beside(home.path(), &["doctor", "--json"], &[("SEGC_MOCK_CARDS", "2")]).unwrap());
@@ -94,7 +96,7 @@ fn a_training_on_a_card_finds_what_the_processor_finds() {
     let words = ["run", "tiny.seg", "--threads", "1", "--out"];
     let Some(said) = beside(home.path(), &[&words[..], &["card", "--on", "cuda"]].concat(), &[]) else { return };
     said.succeeds();
-    assert!(said.err.contains("computing on the card: Stand-in 0"), "{}", said.err);
+    assert!(said.err.contains("computing on the card: Stand-in 0, with cuBLASLt 13.1.1 and cuDNN 9.10.2"), "{}", said.err);
     segc(home.path(), &[&words[..], &["cpu"]].concat()).succeeds();
     let (card, cpu) = (figures(&home.path().join("card")), figures(&home.path().join("cpu")));
     assert!(!cpu.is_empty());
@@ -104,6 +106,8 @@ fn a_training_on_a_card_finds_what_the_processor_finds() {
     // The device is part of what makes two runs the same.
     let other = beside(home.path(), &[&words[..], &["card", "--on", "cuda", "--precision", "bf16"]].concat(), &[]).unwrap();
     other.fails(2, &["the device is \"cuda\" there and \"cuda, bf16\" here"]);
+    let other = beside(home.path(), &[&words[..], &["card", "--on", "cuda", "--no-libs"]].concat(), &[]).unwrap();
+    other.fails(2, &["the device is \"cuda\" there and \"cuda, no libraries\" here"]);
     // `auto` takes the card, and finds its run done.
     let same = beside(home.path(), &[&words[..], &["card", "--on", "auto"]].concat(), &[]).unwrap();
     same.succeeds();

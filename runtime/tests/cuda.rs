@@ -72,6 +72,7 @@ fn sum() -> (Program, Printed) {
         guards: Vec::new(),
         tables: Vec::new(),
         scratch: 0,
+        calls: Vec::new(),
     };
     (program, printed)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use segc_compiler::build::Leaf;
 use segc_compiler::kernel::Slide;
 use segc_compiler::{Graph, NodeId, Program, ops, plan};
-use segc_runtime::execute::{Cpu, Cuda, Device};
+use segc_runtime::execute::{Cpu, Device};
 use segc_runtime::session::On;
 
 use super::{Case, Measured};
@@ -172,7 +172,7 @@ fn case(name: String, graph: Graph, on: On, threads: usize, bytes: Option<usize>
     let values: Vec<Vec<f32>> = sizes.map(|size| (0..size).map(|i| (i as f32 * 0.37).sin().abs() + 0.1).collect()).collect();
     let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
     let mean = match on {
-        On::Cuda(precision) => Cuda::new(precision).pace(program, &inputs, PATIENCE).map_err(|error| error.to_string())?.as_secs_f64(),
+        On::Cuda(cuda) => cuda.pace(program, &inputs, PATIENCE).map_err(|error| error.to_string())?.as_secs_f64(),
         _ => on_processor(program, &inputs, threads)?,
     };
     Ok(Case { name, ms: 1e3 * mean, flop: cost.flop as f64, bytes: bytes.map_or(cost.bytes as f64, |bytes| bytes as f64) })

@@ -114,7 +114,8 @@ pub fn bench(args: &Bench) -> Exit {
 
 /// What computes, and what is said of it. Errors: a card that is not there, or something that is no matter of speed.
 fn computing(args: &Bench) -> Result<(On, String), Exit> {
-    let machine = Machine { threads: args.threads, on: args.on, portable: false, precision: args.precision.first().copied() };
+    let machine =
+        Machine { threads: args.threads, on: args.on, portable: false, precision: args.precision.first().copied(), no_libs: false };
     match device(&machine)? {
         own @ (On::Cpu | On::Cuda(_), _) => Ok(own),
         _ => Err(misused("what is measured is the processor or a card: give --on cpu or --on cuda")),

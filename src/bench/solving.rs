@@ -6,7 +6,6 @@ use segc_compiler::plan::finish;
 use segc_compiler::{Leaf, Program, Request};
 use segc_lang::params::Overrides;
 use segc_lang::spec::{Spec, TermId};
-use segc_runtime::execute::cuda::print::Precision;
 use segc_runtime::execute::{Compiler, Cpu, Cuda, Executable};
 
 use super::Measured;
@@ -59,14 +58,14 @@ fn subject() -> Result<(Spec, Vec<(String, TermId)>), String> {
 
 /// Times a step of all images as one program on a card; each begins from the same masks, which changes nothing in what it does. Errors in
 /// words.
-pub fn on_card(images: usize, precision: Precision) -> Result<Measured, String> {
+pub fn on_card(images: usize, cuda: Cuda) -> Result<Measured, String> {
     let begin = Instant::now();
     let (spec, roots) = subject()?;
     let program = together(&spec, &roots, images)?;
     let (compiled, cost) = (begin.elapsed(), program.cost());
     let values: Vec<Vec<f32>> = program.inputs.iter().map(|one| value(one, 0)).collect();
     let inputs: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
-    let time = Cuda::new(precision).pace(program, &inputs, Duration::from_secs(1)).map_err(|error| error.to_string())?;
+    let time = cuda.pace(program, &inputs, Duration::from_secs(1)).map_err(|error| error.to_string())?;
     let ms = |time: Duration| 1e3 * time.as_secs_f64();
     let (flop, bytes) = (cost.flop as f64, cost.bytes as f64);
     Ok(Measured { ms: ms(time), compile_ms: ms(compiled), flop, bytes, ..Measured::default() })

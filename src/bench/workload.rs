@@ -126,7 +126,7 @@ impl Workload {
                 training(name, text, variants, sets.collect(), phase, steps, Options { on, ..Options::plain(threads) })
             }
             Kind::Solving { images } => match on {
-                On::Cuda(precision) => solving::on_card(*images, precision),
+                On::Cuda(cuda) => solving::on_card(*images, cuda),
                 _ => solving::steps(*images, steps, threads),
             },
             Kind::Ceiling => kernels::ceiling(on, threads),

@@ -8,7 +8,9 @@ use segc_lang::format::format;
 use segc_lang::params::{Moment, Overrides};
 use segc_lang::spec::Spec;
 use segc_runtime::checkpoint::{self, Checkpoints};
-use segc_runtime::execute::cuda::{self, print::Precision};
+use segc_runtime::execute::cuda::driver::libraries;
+use segc_runtime::execute::cuda::print::{Libraries, Precision};
+use segc_runtime::execute::cuda::{self, Cuda};
 use segc_runtime::outcome::{Found, Measured, Observer, Outcome, RunError};
 use segc_runtime::record::{About, Identity, Opened, Recorder, Table, Text};
 use segc_runtime::session::{self, On, Options};
@@ -279,16 +281,18 @@ fn about(args: &Run, ready: &Compiled, variants: Vec<String>, on: On, weights: E
     About { identity, variants, sets: args.spec.sets.clone(), threads, remarks: oracles.chain(weights.remarks).collect() }
 }
 
-/// What computes, and what is said of it. Errors: a card that is not there, a precision where no card computes.
+/// What computes, and what is said of it. Errors: a card that is not there, what is for cards where none computes.
 pub fn device(machine: &Machine) -> Result<(On, String), Exit> {
     let precision = machine.precision.map_or(Precision::F32, PrecisionName::precision);
+    let cuda = Cuda::new(precision).with(if machine.no_libs { Libraries::Never } else { Libraries::Large });
     let on = match machine.on {
-        DeviceName::Cuda => On::Cuda(precision),
+        DeviceName::Cuda => On::Cuda(cuda),
         DeviceName::Auto => {
-            let (on, why) = On::best(precision);
-            return Ok((on, why.map_or_else(card, |why| format!("computing on the processor: {}", why.reason()))));
+            let (on, why) = On::best(cuda);
+            return Ok((on, why.map_or_else(|| card(cuda), |why| format!("computing on the processor: {}", why.reason()))));
         }
         _ if machine.precision.is_some() => return Err(misused("--precision is for cards: give --on cuda or --on auto with it")),
+        _ if machine.no_libs => return Err(misused("--no-libs is for cards: give --on cuda or --on auto with it")),
         DeviceName::Cpu if machine.portable => On::Portable,
         DeviceName::Cpu => On::Cpu,
         DeviceName::Reference => On::Reference,
@@ -296,12 +300,20 @@ pub fn device(machine: &Machine) -> Result<(On, String), Exit> {
         DeviceName::Dfdx => On::Dfdx,
     };
     on.examine().map_err(failed)?;
-    Ok((on, if matches!(on, On::Cuda(_)) { card() } else { String::new() }))
+    Ok((on, if matches!(on, On::Cuda(_)) { card(cuda) } else { String::new() }))
 }
 
-/// The card that computes.
-fn card() -> String {
-    cuda::card().map_or_else(|why| why.to_string(), |card| format!("computing on the card: {}", card.about().name))
+/// The card that computes, and what helps it.
+fn card(cuda: Cuda) -> String {
+    let name = match cuda::card() {
+        Ok(card) => card.about().name.clone(),
+        Err(why) => return why.to_string(),
+    };
+    let names = ["cuBLASLt", "cuDNN"].into_iter().zip(libraries());
+    let found: Vec<String> = names.filter_map(|(name, library)| Some(format!("{name} {}", library.version?))).collect();
+    let helped = cuda.libraries != Libraries::Never && !found.is_empty();
+    let by = if helped { format!(", with {}", found.join(" and ")) } else { ", without libraries".into() };
+    format!("computing on the card: {name}{by}")
 }
 
 /// Parts of a spec that are checked but that no executor runs yet.

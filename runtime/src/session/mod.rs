@@ -20,7 +20,7 @@ use segc_lang::spec::{Data, Over, Part, Pictures, Spec};
 
 use crate::data::{self, DataSet};
 use crate::execute::cuda::driver::CardError;
-use crate::execute::cuda::print::Precision;
+use crate::execute::cuda::print::Libraries;
 use crate::execute::{Compiler, Cpu, Cuda, Device, Profiler, Reference, cuda};
 use crate::outcome::{Done, Measured, Observer, Outcome, RunError};
 use crate::train::Time;
@@ -75,7 +75,7 @@ pub enum On {
     #[cfg(feature = "dfdx")]
     Dfdx,
     /// An NVIDIA card.
-    Cuda(Precision),
+    Cuda(Cuda),
 }
 
 impl On {
@@ -89,16 +89,17 @@ impl On {
             On::Reference => &Reference,
             #[cfg(feature = "dfdx")]
             On::Dfdx => &crate::execute::Dfdx,
-            On::Cuda(Precision::F32) => &const { Cuda::new(Precision::F32) },
-            On::Cuda(Precision::Tf32) => &const { Cuda::new(Precision::Tf32) },
-            On::Cuda(Precision::Bf16) => &const { Cuda::new(Precision::Bf16) },
+            On::Cuda(cuda) => {
+                static ALL: [Cuda; 9] = Cuda::ALL;
+                ALL.iter().find(|own| **own == cuda).unwrap_or(&ALL[0])
+            }
         }
     }
 
-    /// An NVIDIA card if there is one that can be used, else this machine's processor with why.
-    pub fn best(precision: Precision) -> (On, Option<CardError>) {
+    /// An NVIDIA card, used so, if there is one that can be used, else this machine's processor with why.
+    pub fn best(cuda: Cuda) -> (On, Option<CardError>) {
         match cuda::card() {
-            Ok(_) => (On::Cuda(precision), None),
+            Ok(_) => (On::Cuda(cuda), None),
             Err(why) => (On::Cpu, Some(why)),
         }
     }
@@ -106,8 +107,11 @@ impl On {
     /// What of this machine may decide the last bits.
     pub(crate) fn machine(self) -> String {
         match self {
-            On::Cuda(_) => {
-                cuda::card().map_or_else(|why| why.to_string(), |card| format!("{:?}", (&card.about().name, card.about().capability)))
+            On::Cuda(cuda) => {
+                let versions = || cuda::driver::libraries().map(|library| library.version);
+                let libraries = || (cuda.libraries != Libraries::Never).then(versions);
+                let about = |card: &cuda::driver::About| format!("{:?}", (&card.name, card.capability, libraries()));
+                cuda::card().map_or_else(|why| why.to_string(), |card| about(card.about()))
             }
             _ => format!("{:?}", pulp::Arch::new()),
         }
@@ -132,11 +136,8 @@ impl On {
             On::Reference,
             #[cfg(feature = "dfdx")]
             On::Dfdx,
-            On::Cuda(Precision::F32),
-            On::Cuda(Precision::Tf32),
-            On::Cuda(Precision::Bf16),
         ];
-        all.into_iter().find(|on| on.device().name() == name)
+        all.into_iter().chain(Cuda::ALL.map(On::Cuda)).find(|on| on.device().name() == name)
     }
 
     /// The executor whose kernels are shared by so many threads, where it can share them.
@@ -150,7 +151,7 @@ impl On {
             On::Reference => Box::new(Reference),
             #[cfg(feature = "dfdx")]
             On::Dfdx => Box::new(crate::execute::Dfdx),
-            On::Cuda(precision) => Box::new(Cuda::new(precision)),
+            On::Cuda(cuda) => Box::new(cuda),
         })
     }
 }

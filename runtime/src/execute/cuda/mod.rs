@@ -17,7 +17,7 @@ use super::definition::Definition;
 use super::{Cpu, Device, Executable, Finding, Scratch, finding};
 use crate::outcome::RunError;
 use driver::{Bound, Card, CardError, Ready, Room, Stream, View};
-use print::{Act, Precision};
+use print::{Act, Libraries, Precision, Printed};
 pub use resident::{Input, Noted, Resident};
 
 /// Runs programs on the first card that the driver shows.
@@ -25,12 +25,36 @@ pub use resident::{Input, Noted, Resident};
 pub struct Cuda {
     /// How products of matrices and convolutions read their operands.
     pub precision: Precision,
+    /// Which of them are left to cuBLASLt and cuDNN, where those are there.
+    pub libraries: Libraries,
 }
 
 impl Cuda {
-    /// With this precision.
+    /// All that there are, those that `--on cuda` means first.
+    pub const ALL: [Cuda; 9] = {
+        use Libraries::{Always, Never};
+        use Precision::{Bf16, F32, Tf32};
+        [
+            Cuda::new(F32),
+            Cuda::new(Tf32),
+            Cuda::new(Bf16),
+            Cuda::new(F32).with(Never),
+            Cuda::new(Tf32).with(Never),
+            Cuda::new(Bf16).with(Never),
+            Cuda::new(F32).with(Always),
+            Cuda::new(Tf32).with(Always),
+            Cuda::new(Bf16).with(Always),
+        ]
+    };
+
+    /// With this precision; large products and convolutions are left to libraries.
     pub const fn new(precision: Precision) -> Cuda {
-        Cuda { precision }
+        Cuda { precision, libraries: Libraries::Large }
+    }
+
+    /// The same with so much left to libraries.
+    pub const fn with(self, libraries: Libraries) -> Cuda {
+        Cuda { libraries, ..self }
     }
 
     /// A program that is loaded, for who runs it by [`driver`] alone.
@@ -39,7 +63,11 @@ impl Cuda {
     /// [`RunError::Environment`] for what is missing and what the driver finds.
     pub fn ready(&self, program: &Program) -> Result<Ready, RunError> {
         let card = card()?;
-        Ok(Ready::new(&card, program, &print::printed(program, self.precision))?)
+        Ok(Ready::new(&card, program, &self.printed(program))?)
+    }
+
+    fn printed(&self, program: &Program) -> Printed {
+        Printed { calls: print::calls(program, self.precision, self.libraries), ..print::printed(program, self.precision) }
     }
 }
 
@@ -82,10 +110,16 @@ type Look<'a> = &'a mut dyn FnMut(Option<usize>, &mut Stream, &Bound) -> Result<
 
 impl Device for Cuda {
     fn name(&self) -> &'static str {
-        match self.precision {
-            Precision::F32 => "cuda",
-            Precision::Tf32 => "cuda, tf32",
-            Precision::Bf16 => "cuda, bf16",
+        match (self.precision, self.libraries) {
+            (Precision::F32, Libraries::Large) => "cuda",
+            (Precision::Tf32, Libraries::Large) => "cuda, tf32",
+            (Precision::Bf16, Libraries::Large) => "cuda, bf16",
+            (Precision::F32, Libraries::Never) => "cuda, no libraries",
+            (Precision::Tf32, Libraries::Never) => "cuda, tf32, no libraries",
+            (Precision::Bf16, Libraries::Never) => "cuda, bf16, no libraries",
+            (Precision::F32, Libraries::Always) => "cuda, all by libraries",
+            (Precision::Tf32, Libraries::Always) => "cuda, tf32, all by libraries",
+            (Precision::Bf16, Libraries::Always) => "cuda, bf16, all by libraries",
         }
     }
 
@@ -103,7 +137,7 @@ impl Device for Cuda {
 
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         let card = card()?;
-        let printed = print::printed(&program, self.precision);
+        let printed = self.printed(&program);
         let host = |(number, act): &(usize, Act)| match (act, &program.kernels[*number]) {
             (Act::Host, Kernel::Whole(whole)) => Some(Host::new(whole).map(|host| (*number, host))),
             _ => None,

@@ -30,7 +30,8 @@ typedef int (*Run)(const char *, const unsigned *, const unsigned *, unsigned, v
 typedef struct { void *library; Run run; int (*arity)(const char *); } Module;
 typedef struct Function { struct Function *next; Module *module; char *name; int arity; } Function;
 
-typedef enum { LAUNCH, UP, DOWN, ACROSS, SET } Kind;
+typedef enum { LAUNCH, UP, DOWN, ACROSS, SET, CALL } Kind;
+typedef int (*Body)(const void *);
 
 typedef struct {
     Kind kind;
@@ -43,6 +44,8 @@ typedef struct {
     unsigned value;
     // What was copied before the call returned.
     unsigned char *own;
+    // Of a library; what it works on is at `from`.
+    Body body;
 } Deed;
 
 typedef struct { Deed *deeds; size_t count, room; } List;
@@ -122,6 +125,13 @@ static void doing(const Deed *d) {
         }
         return;
     }
+    if (d->kind == CALL) {
+        sticky = d->body(d->from) ? ILLEGAL_ADDRESS : sticky;
+        for (Memory *m = memories; m; m = m->next) {
+            sticky = whole(m) ? sticky : ILLEGAL_ADDRESS;
+        }
+        return;
+    }
     int up = d->kind == UP;
     if ((d->kind != DOWN && !owner(d->to, d->bytes, 0)) || (!up && d->kind != SET && !owner(d->from, d->bytes, 0))) {
         sticky = ILLEGAL_ADDRESS;
@@ -176,6 +186,22 @@ static Code ask(Stream *s, Deed deed) {
     push(&s->recorded, deed);
     return SUCCESS;
 }
+
+// For the libraries beside this one: puts their work on a stream, and says whether memory of the card lies somewhere. What they work on
+// stays for as long as the process, since graphs may do it again.
+Code segc_mock_call(Stream *s, const char *what, Body body, const void *work, size_t bytes) LOCKED({
+    NEEDS_CONTEXT {
+        void *own = malloc(bytes);
+        memcpy(own, work, bytes);
+        note(s->recording ? "record" : "call", what);
+        code = ask(s, (Deed){ .kind = CALL, .body = body, .from = own, .bytes = bytes });
+    }
+})
+
+int segc_mock_owned(const void *at, size_t bytes) LOCKED({ code = owner(at, bytes, 0) != NULL; })
+
+// Whether the calling thread records: who reserves memory then spoils it.
+int segc_mock_records(void) LOCKED({ code = forbidden(); })
 
 Code cuInit(unsigned flags) {
     initialized = flags == 0;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// A folder with `libcuda.so.1` and `libnvrtc.so`; none, with a line that says so, where there is no C compiler.
+/// A folder with `libcuda.so.1`, `libnvrtc.so`, `libcublasLt.so` and `libcudnn.so`; none, with a line that says so, where there is no C
+/// compiler.
 pub fn libraries() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<tempfile::TempDir>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -18,6 +19,8 @@ pub fn libraries() -> Option<&'static Path> {
         // The name that is looked for first, so that a driver of this machine is not found.
         std::os::unix::fs::symlink("libcuda.so.1", folder.path().join("libcuda.so")).unwrap();
         build("nvrtc.c", &folder.path().join("libnvrtc.so"), &[]);
+        build("cublaslt.c", &folder.path().join("libcublasLt.so"), &[]);
+        build("cudnn.c", &folder.path().join("libcudnn.so"), &[]);
         Some(folder)
     });
     built.as_ref().map(tempfile::TempDir::path)

@@ -11,6 +11,7 @@ use super::fault::CardError;
 use super::graph::Graph;
 use super::library::{self, told};
 use super::memory::{Buffer, Memory};
+use super::planned::Handles;
 use super::staging::Staging;
 use super::stream::Stream;
 
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     device: sys::CUdevice,
     context: sys::CUcontext,
     pub stream: sys::CUstream,
+    /// Libraries that do work on the stream.
+    pub handles: Handles,
     /// Who has the stream.
     turn: Mutex<Staging>,
     /// Memory that nobody uses any more. It is given back when no graph is being recorded and the stream is idle.
@@ -79,8 +82,16 @@ impl Card {
         let mut context = null_mut();
         // SAFETY: the driver is loaded, the device exists; the context is written, and released when the card is dropped.
         told(unsafe { sys::cuDevicePrimaryCtxRetain(&mut context, device) }, "open a card")?;
-        let mut inner =
-            Inner { about, device, context, stream: null_mut(), turn: Mutex::default(), waste: Mutex::default(), spent: Mutex::default() };
+        let mut inner = Inner {
+            about,
+            device,
+            context,
+            stream: null_mut(),
+            handles: Handles::default(),
+            turn: Mutex::default(),
+            waste: Mutex::default(),
+            spent: Mutex::default(),
+        };
         inner.enter()?;
         // The null stream cannot be recorded.
         let flags = sys::CUstream_flags_enum::CU_STREAM_NON_BLOCKING as u32;
@@ -177,10 +188,10 @@ impl Drop for Inner {
         }
         if !self.stream.is_null() {
             // SAFETY: the stream is this card's own; nobody else holds the card.
-            unsafe {
-                let _ = sys::cuStreamSynchronize(self.stream);
-                let _ = sys::cuStreamDestroy_v2(self.stream);
-            }
+            let _ = unsafe { sys::cuStreamSynchronize(self.stream) };
+            self.handles.close();
+            // SAFETY: as above, and no library has it any more.
+            let _ = unsafe { sys::cuStreamDestroy_v2(self.stream) };
         }
         self.turn.get_mut().unwrap_or_else(PoisonError::into_inner).close();
         self.tidy();

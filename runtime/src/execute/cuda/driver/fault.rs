@@ -36,6 +36,16 @@ pub enum CardError {
     /// The text of kernels was refused; the compiler's own words.
     #[error("the kernels could not be compiled for the NVIDIA card, which is a fault of segc: {0}")]
     Compile(String),
+    /// A library of NVIDIA does not do what it had planned.
+    #[error("{library} failed to {doing} on the NVIDIA card: status {code}; `--no-libs` does without such libraries")]
+    Library {
+        /// Its name.
+        library: &'static str,
+        /// What was to be done.
+        doing: &'static str,
+        /// The number of the error, as the library counts.
+        code: u32,
+    },
     /// Something that cannot be done now, or with these buffers.
     #[error("{0}")]
     Misuse(String),

@@ -46,17 +46,23 @@ impl Inventory {
 
 /// Looks at what there is. Every library that is found is loaded, and every card used for a moment.
 pub fn inventory() -> Inventory {
-    let dotted = |parts: [usize; 3]| format!("{}.{}.{}", parts[0], parts[1], parts[2]);
+    let [cublaslt, cudnn] = libraries();
     let driver = Library::new(library::driver().map(library::shown), "libcuda.so");
     let cards = if driver.version.is_some() { cards() } else { Vec::new() };
     Inventory {
         driver,
         nvrtc: Library::new(library::compiler().map(|(major, minor)| format!("{major}.{minor}")), "libnvrtc.so"),
-        cublaslt: Library::new(library::cublaslt().map(dotted), "libcublasLt.so"),
-        cudnn: Library::new(library::cudnn().map(dotted), "libcudnn.so"),
+        cublaslt,
+        cudnn,
         cards,
         cache: cubin::folder(),
     }
+}
+
+/// What multiplies matrices and what convolves: cuBLASLt and cuDNN. Where they are found they are loaded.
+pub fn libraries() -> [Library; 2] {
+    let dotted = |parts: [usize; 3]| format!("{}.{}.{}", parts[0], parts[1], parts[2]);
+    [Library::new(library::cublaslt().map(dotted), "libcublasLt.so"), Library::new(library::cudnn().map(dotted), "libcudnn.so")]
 }
 
 impl Library {

@@ -2,7 +2,7 @@
 //! missing, so everything that is used is looked for before.
 
 use std::ffi::CStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use cudarc::driver::sys;
@@ -74,6 +74,49 @@ const NVRTC: [&str; 13] = [
     "nvrtcDestroyProgram",
 ];
 
+/// Everything of cuBLASLt that is called.
+const CUBLASLT: [&str; 14] = [
+    "cublasLtGetVersion",
+    "cublasLtCreate",
+    "cublasLtDestroy",
+    "cublasLtMatmulDescCreate",
+    "cublasLtMatmulDescSetAttribute",
+    "cublasLtMatmulDescDestroy",
+    "cublasLtMatrixLayoutCreate",
+    "cublasLtMatrixLayoutSetAttribute",
+    "cublasLtMatrixLayoutDestroy",
+    "cublasLtMatmulPreferenceCreate",
+    "cublasLtMatmulPreferenceSetAttribute",
+    "cublasLtMatmulPreferenceDestroy",
+    "cublasLtMatmulAlgoGetHeuristic",
+    "cublasLtMatmul",
+];
+
+/// Everything of cuDNN that is called.
+const CUDNN: [&str; 21] = [
+    "cudnnGetVersion",
+    "cudnnCreate",
+    "cudnnDestroy",
+    "cudnnSetStream",
+    "cudnnCreateTensorDescriptor",
+    "cudnnSetTensor4dDescriptor",
+    "cudnnDestroyTensorDescriptor",
+    "cudnnCreateFilterDescriptor",
+    "cudnnSetFilter4dDescriptor",
+    "cudnnDestroyFilterDescriptor",
+    "cudnnCreateConvolutionDescriptor",
+    "cudnnSetConvolution2dDescriptor",
+    "cudnnSetConvolutionGroupCount",
+    "cudnnSetConvolutionMathType",
+    "cudnnDestroyConvolutionDescriptor",
+    "cudnnGetConvolutionForwardAlgorithm_v7",
+    "cudnnGetConvolutionForwardWorkspaceSize",
+    "cudnnConvolutionForward",
+    "cudnnGetConvolutionBackwardDataAlgorithm_v7",
+    "cudnnGetConvolutionBackwardDataWorkspaceSize",
+    "cudnnConvolutionBackwardData",
+];
+
 /// Makes the driver ready, once; its version as NVIDIA counts: 13000 is 13.0.
 ///
 /// # Errors
@@ -95,14 +138,14 @@ pub(super) fn compiler() -> Result<(i32, i32), CardError> {
 /// The version of cuBLASLt: major, minor, patch.
 ///
 /// # Errors
-/// [`CardError::Missing`] where it is not there.
+/// [`CardError::Missing`] where it is not there or lacks something.
 pub(super) fn cublaslt() -> Result<[usize; 3], CardError> {
     use cudarc::cublaslt::sys;
     // SAFETY: loading a shared library runs its initialisers; these are NVIDIA's own, made to be loaded so.
     let there = unsafe { sys::is_culib_present() };
     // SAFETY: asked for only where the library is there; a symbol is looked up and not called.
     let has = |name: &str| unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() };
-    whole("cuBLASLt", "libcublasLt.so", there, has, &["cublasLtGetVersion"])?;
+    whole("cuBLASLt", "libcublasLt.so", there, has, &CUBLASLT)?;
     // SAFETY: the symbol is there, and it takes nothing.
     let number = unsafe { sys::cublasLtGetVersion() };
     Ok(parts(number, 100_000))
@@ -111,17 +154,31 @@ pub(super) fn cublaslt() -> Result<[usize; 3], CardError> {
 /// The version of cuDNN: major, minor, patch.
 ///
 /// # Errors
-/// [`CardError::Missing`] where it is not there.
+/// [`CardError::Missing`] where it is not there or lacks something.
 pub(super) fn cudnn() -> Result<[usize; 3], CardError> {
     use cudarc::cudnn::sys;
     // SAFETY: loading a shared library runs its initialisers; these are NVIDIA's own, made to be loaded so.
     let there = unsafe { sys::is_culib_present() };
     // SAFETY: asked for only where the library is there; a symbol is looked up and not called.
     let has = |name: &str| unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() };
-    whole("cuDNN", "libcudnn.so", there, has, &["cudnnGetVersion"])?;
+    whole("cuDNN", "libcudnn.so", there, has, &CUDNN)?;
+    if let Some(part) = path("libcudnn.so").and_then(|front| missing_part(&front)) {
+        return Err(CardError::Missing(format!("cuDNN lacks its part {part}.so; its package has to be installed whole")));
+    }
     // SAFETY: the symbol is there, and it takes nothing.
     let number = unsafe { sys::cudnnGetVersion() };
     Ok(parts(number, 90_000))
+}
+
+/// What the front of cuDNN 9 needs in its folder. It ends the program when it is called and one is missing.
+fn missing_part(front: &Path) -> Option<&'static str> {
+    const PARTS: [&str; 5] = ["libcudnn_graph", "libcudnn_ops", "libcudnn_cnn", "libcudnn_heuristic", "libcudnn_engines_precompiled"];
+    if !front.file_name()?.to_str()?.starts_with("libcudnn.so.9") {
+        return None;
+    }
+    let beside: Vec<_> = std::fs::read_dir(front.parent()?).ok()?.flatten().map(|entry| entry.file_name()).collect();
+    let is_there = |part: &str| beside.iter().any(|name| name.to_string_lossy().starts_with(&format!("{part}.so")));
+    PARTS.into_iter().find(|part| !is_there(part))
 }
 
 /// Major, minor, patch: a major was a thousand before this number, ten thousand since.

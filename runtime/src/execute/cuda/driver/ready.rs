@@ -12,6 +12,7 @@ use super::card::Card;
 use super::fault::CardError;
 use super::memory::{Buffer, View};
 use super::module::{Function, Module};
+use super::planned::Planned;
 use super::stream::{Kept, Stream};
 use crate::execute::cuda::print::{Act, Argument, Launch, Printed};
 
@@ -20,7 +21,7 @@ use crate::execute::cuda::print::{Act, Argument, Launch, Printed};
 pub struct Needs {
     /// For values between kernels.
     pub arena: usize,
-    /// For threads of one kernel.
+    /// For threads of one kernel, or for a library.
     pub scratch: usize,
 }
 
@@ -70,12 +71,24 @@ pub struct Ready {
     over: Vec<Option<usize>>,
     last: usize,
     needs: Needs,
-    /// The number of the program's kernel, and the launch; none for what the host computes.
-    acts: Vec<(usize, Option<usize>)>,
+    /// The number of the program's kernel, and what is done.
+    acts: Vec<(usize, Deed)>,
     guards: Vec<usize>,
     launches: Vec<(Function, Launch)>,
+    calls: Vec<Planned>,
     tables: Buffer,
     flag: Buffer,
+}
+
+/// What an act does.
+#[derive(Clone, Copy, PartialEq)]
+enum Deed {
+    /// A launch, by number.
+    Launch(usize),
+    /// Work of a library, by number.
+    Call(usize),
+    /// What the host computes.
+    Host,
 }
 
 /// A program with the memory that it works on.
@@ -87,20 +100,25 @@ pub struct Bound {
     results: Vec<Option<View>>,
     /// The arguments of each launch.
     pointers: Vec<Vec<sys::CUdeviceptr>>,
+    /// What each work of a library reads and writes, and the workspace of all.
+    calls: Vec<[sys::CUdeviceptr; 3]>,
+    workspace: sys::CUdeviceptr,
     /// All memory that they point to.
     kept: Arc<Vec<Kept>>,
 }
 
 impl Ready {
     /// Compiles and loads what a program was printed as. The printed program must be that of the program: its kernels are trusted to stay
-    /// inside the buffers that they are given.
+    /// inside the buffers that they are given. Work that a library takes ([`Printed::calls`]) is done by it, all other by the kernels.
     ///
     /// # Errors
     /// [`CardError::Compile`], [`CardError::OutOfMemory`] for its tables, and what the driver finds.
     pub fn new(card: &Card, program: &Program, printed: &Printed) -> Result<Ready, CardError> {
         let module = Module::new(card, &printed.source)?;
+        let (numbers, calls) = taken(card, printed)?;
+        let own = || printed.acts.iter().filter(|(kernel, _)| !numbers.contains_key(kernel));
         let mut shared: HashMap<&str, u32> = HashMap::new();
-        let all = || printed.acts.iter().filter_map(|(_, act)| if let Act::Launch(launch) = act { Some(launch) } else { None });
+        let all = || own().filter_map(|(_, act)| if let Act::Launch(launch) = act { Some(launch) } else { None });
         for launch in all().chain(&printed.guards) {
             let most = shared.entry(&launch.name).or_default();
             *most = launch.shared.max(*most);
@@ -112,12 +130,20 @@ impl Ready {
             launches.push((functions[&*launch.name].clone(), launch.clone()));
             launches.len() - 1
         };
-        let acts = printed.acts.iter().map(|(kernel, act)| match act {
-            Act::Launch(launch) => (*kernel, Some(add(launch))),
-            Act::Host => (*kernel, None),
-        });
-        let acts = acts.collect();
+        let mut acts: Vec<(usize, Deed)> = Vec::new();
+        for (kernel, act) in &printed.acts {
+            let deed = match (numbers.get(kernel), act) {
+                (Some(call), _) => Deed::Call(*call),
+                (None, Act::Launch(launch)) => Deed::Launch(add(launch)),
+                (None, Act::Host) => Deed::Host,
+            };
+            // One call stands for all launches of its kernel.
+            if !matches!(deed, Deed::Call(_)) || acts.last() != Some(&(*kernel, deed)) {
+                acts.push((*kernel, deed));
+            }
+        }
         let guards = printed.guards.iter().map(&mut add).collect();
+        let workspace = calls.iter().map(Planned::workspace).max().unwrap_or(0);
         let elements = |shape: &[usize]| shape.iter().product::<usize>();
         static PROGRAMS: AtomicU64 = AtomicU64::new(0);
         Ok(Ready {
@@ -127,10 +153,11 @@ impl Ready {
             outputs: program.outputs.iter().map(|(_, place, shape)| (*place, elements(shape))).collect(),
             over: program.over.clone(),
             last: program.last,
-            needs: Needs { arena: program.arena, scratch: printed.scratch },
+            needs: Needs { arena: program.arena, scratch: printed.scratch.max(workspace.div_ceil(4)) },
             acts,
             guards,
             launches,
+            calls,
             tables: tables(card, &printed.tables)?,
             flag: card.buffer(1)?,
         })
@@ -148,7 +175,7 @@ impl Ready {
 
     /// Whether all of it runs on the card, so that it can be recorded.
     pub fn is_whole(&self) -> bool {
-        self.acts.iter().all(|(_, launch)| launch.is_some())
+        self.acts.iter().all(|(_, deed)| *deed != Deed::Host)
     }
 
     /// Whether numbers that are not finite set the flag before results are written over inputs.
@@ -160,7 +187,8 @@ impl Ready {
     /// [`Program::outputs`], that lies at [`Place::Result`] and is not written over an input ([`Program::over`]); others need none.
     ///
     /// # Errors
-    /// [`CardError::Misuse`] where one is missing, is of another card or has another size.
+    /// [`CardError::Misuse`] where one is missing, is of another card or has another size, and where a library reads one that is a part of
+    /// a buffer from within.
     pub fn bind(&self, room: &Room, inputs: Vec<View>, results: Vec<Option<View>>) -> Result<Bound, CardError> {
         if !room.needs.covers(self.needs) || inputs.len() != self.inputs.len() {
             return Err(CardError::Misuse("a program on the card was given too little room, or other inputs than it has".into()));
@@ -171,8 +199,9 @@ impl Ready {
         if !sized || !here || !room.arena.view().lies_on(&self.card.0) {
             return Err(CardError::Misuse("a program on the card was given an input of another size or card".into()));
         }
-        let mut bound =
-            Bound { program: self.number, arena: room.arena.view(), inputs, results, pointers: Vec::new(), kept: Arc::default() };
+        let workspace = room.scratch.view().address();
+        let (arena, program) = (room.arena.view(), self.number);
+        let mut bound = Bound { program, arena, inputs, results, pointers: Vec::new(), calls: Vec::new(), workspace, kept: Arc::default() };
         let address = |argument: &Argument| {
             Ok(match argument {
                 Argument::At(place) => self.view(&bound, *place)?.address(),
@@ -183,6 +212,7 @@ impl Ready {
         };
         let pointers = self.launches.iter().map(|(_, launch)| launch.arguments.iter().map(address).collect());
         let pointers = pointers.collect::<Result<_, CardError>>()?;
+        bound.calls = self.calls.iter().map(|call| self.addresses(&bound, call)).collect::<Result<_, _>>()?;
         let own = [&room.arena, &room.scratch, &self.tables, &self.flag].map(Buffer::view);
         let views = own.iter().chain(&bound.inputs).chain(bound.results.iter().flatten());
         bound.kept = Arc::new(views.map(|view| view.owner().clone() as Kept).collect());
@@ -203,7 +233,7 @@ impl Ready {
 
     /// The program's kernel that each act belongs to, and whether the host computes it.
     pub fn acts(&self) -> impl Iterator<Item = (usize, bool)> {
-        self.acts.iter().map(|(kernel, launch)| (*kernel, launch.is_none()))
+        self.acts.iter().map(|(kernel, deed)| (*kernel, *deed == Deed::Host))
     }
 
     /// What comes before the first act: nothing was found not to be finite.
@@ -224,8 +254,9 @@ impl Ready {
             self.guards.iter().try_for_each(|guard| self.start(stream, bound, *guard))?;
         }
         match self.acts[act].1 {
-            Some(launch) => self.start(stream, bound, launch),
-            None => Err(CardError::Misuse("a part of the program is computed by the host and cannot be recorded".into())),
+            Deed::Launch(launch) => self.start(stream, bound, launch),
+            Deed::Call(call) => self.call(stream, bound, call),
+            Deed::Host => Err(CardError::Misuse("a part of the program is computed by the host and cannot be recorded".into())),
         }
     }
 
@@ -300,6 +331,27 @@ impl Ready {
         self.outputs.iter().enumerate().map(one).collect()
     }
 
+    /// Where the work of a library lies.
+    fn addresses(&self, bound: &Bound, call: &Planned) -> Result<[sys::CUdeviceptr; 3], CardError> {
+        let at = |place: Place| Ok::<_, CardError>(self.view(bound, place)?.address());
+        let [from, other, to] = call.places;
+        let addresses = [at(from)?, at(other)?, at(to)?];
+        if call.takes(&addresses) {
+            return Ok(addresses);
+        }
+        Err(CardError::Misuse("an input that a library reads begins where a buffer does".into()))
+    }
+
+    fn call(&self, stream: &mut Stream, bound: &Bound, call: usize) -> Result<(), CardError> {
+        if bound.program != self.number || !Arc::ptr_eq(stream.inner(), &self.card.0) {
+            return Err(elsewhere());
+        }
+        stream.keep([bound.kept.clone() as Kept]);
+        // SAFETY: the addresses were made for this work, as aligned as it has to be, from memory of this card that `bound` keeps alive,
+        // with a workspace as large as `Ready::needs`; freeing waits for the stream, and a graph keeps it by itself.
+        unsafe { stream.call(&self.calls[call], bound.calls[call], bound.workspace) }
+    }
+
     fn start(&self, stream: &mut Stream, bound: &Bound, launch: usize) -> Result<(), CardError> {
         if bound.program != self.number || !Arc::ptr_eq(stream.inner(), &self.card.0) {
             return Err(elsewhere());
@@ -310,6 +362,18 @@ impl Ready {
         // and a graph keeps it by itself. Kernels stay inside their buffers: that is what `Ready::new` asks of who printed them.
         unsafe { stream.launch(function, [what.grid, what.block], what.shared, &bound.pointers[launch]) }
     }
+}
+
+/// The work of a printed program that libraries take, by the number of its kernel, and as they have planned it.
+fn taken(card: &Card, printed: &Printed) -> Result<(HashMap<usize, usize>, Vec<Planned>), CardError> {
+    let (mut numbers, mut calls) = (HashMap::new(), Vec::new());
+    for (kernel, call) in &printed.calls {
+        if let Some(planned) = Planned::new(card, call)? {
+            numbers.insert(*kernel, calls.len());
+            calls.push(planned);
+        }
+    }
+    Ok((numbers, calls))
 }
 
 /// Whole numbers on a card, bit by bit.

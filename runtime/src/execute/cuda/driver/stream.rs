@@ -13,6 +13,7 @@ use super::graph::Graph;
 use super::library::told;
 use super::memory::{Buffer, View};
 use super::module::Function;
+use super::planned::Planned;
 use super::staging::Staging;
 
 /// Keeps something alive.
@@ -174,6 +175,21 @@ impl<'a> Stream<'a> {
         // SAFETY: the driver reads the pointers before it returns; the rest is the caller's promise.
         let code = unsafe { sys::cuLaunchKernel(function.handle(), x, y, z, width, height, depth, shared, stream, arguments, null_mut()) };
         told(code, "start a kernel")
+    }
+
+    /// Puts the work of a library on the stream.
+    ///
+    /// # Safety
+    /// Those of [`Planned::run`]; while a graph is recorded that memory was given to [`Stream::keep`].
+    pub(super) unsafe fn call(
+        &mut self,
+        work: &Planned,
+        addresses: [sys::CUdeviceptr; 3],
+        workspace: sys::CUdeviceptr,
+    ) -> Result<(), CardError> {
+        let inner = self.inner();
+        // SAFETY: the caller's promise.
+        unsafe { work.run(&inner.handles, inner.stream, addresses, workspace) }
     }
 
     /// Keeps something alive for as long as the graph lives that is being recorded, if one is.

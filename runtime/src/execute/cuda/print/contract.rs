@@ -10,24 +10,24 @@ use super::tiles::{Product, Side};
 
 /// A letter: its size and its step in the first side, the second, and the result; none where it does not stand.
 #[derive(Clone, Copy, Debug)]
-struct Letter {
-    size: usize,
-    steps: [Option<usize>; 3],
+pub(super) struct Letter {
+    pub size: usize,
+    pub steps: [Option<usize>; 3],
+}
+
+/// Letters by what they count.
+pub(super) struct Letters {
+    pub batches: Vec<Letter>,
+    pub rows: Vec<Letter>,
+    pub columns: Vec<Letter>,
+    pub depths: Vec<Letter>,
 }
 
 /// Prints it. `None` where letters repeat in the result or come from nowhere.
 pub(super) fn print(text: &mut Text, whole: &Whole, letters: [&[u8]; 3]) -> Option<()> {
-    let [(a, of_a), (b, of_b)] = whole.operands.as_slice() else { return None };
-    let (to, shape) = &whole.result;
-    if (0..letters[2].len()).any(|at| letters[2][..at].contains(&letters[2][at])) {
-        return None;
-    }
-    let all = known(letters, [of_a, of_b, shape])?;
-    let group = |steps: fn(&[Option<usize>; 3]) -> bool| all.iter().filter(move |l| steps(&l.steps)).copied().collect::<Vec<Letter>>();
-    let batches = group(|steps| matches!(steps, [Some(_), Some(_), Some(_)]));
-    let rows = group(|steps| matches!(steps, [Some(_), None, Some(_)]));
-    let columns = group(|steps| matches!(steps, [None, Some(_), Some(_)]));
-    let mut depths = group(|steps| steps[2].is_none());
+    let Letters { batches, rows, columns, mut depths } = counted(whole, letters)?;
+    let [(a, _), (b, _)] = whole.operands.as_slice() else { return None };
+    let to = &whole.result.0;
     // The last one changes fastest: the one along which the larger side is contiguous.
     let count = |list: &[Letter]| list.iter().map(|letter| letter.size).product::<usize>();
     let larger = usize::from(count(&columns) > count(&rows));
@@ -61,6 +61,22 @@ pub(super) fn print(text: &mut Text, whole: &Whole, letters: [&[u8]; 3]) -> Opti
     };
     product.print(text);
     Some(())
+}
+
+/// What letters count. `None` where letters repeat in the result or come from nowhere.
+pub(super) fn counted(whole: &Whole, letters: [&[u8]; 3]) -> Option<Letters> {
+    let [(_, of_a), (_, of_b)] = whole.operands.as_slice() else { return None };
+    if (0..letters[2].len()).any(|at| letters[2][..at].contains(&letters[2][at])) {
+        return None;
+    }
+    let all = known(letters, [of_a, of_b, &whole.result.1])?;
+    let group = |steps: fn(&[Option<usize>; 3]) -> bool| all.iter().filter(move |l| steps(&l.steps)).copied().collect::<Vec<Letter>>();
+    Some(Letters {
+        batches: group(|steps| matches!(steps, [Some(_), Some(_), Some(_)])),
+        rows: group(|steps| matches!(steps, [Some(_), None, Some(_)])),
+        columns: group(|steps| matches!(steps, [None, Some(_), Some(_)])),
+        depths: group(|steps| steps[2].is_none()),
+    })
 }
 
 /// All letters, those of the result first in its order.

@@ -6,6 +6,7 @@ mod body;
 mod contract;
 mod conv;
 mod index;
+mod library;
 mod loops;
 mod maps;
 mod parts;
@@ -23,6 +24,7 @@ use segc_compiler::ops::Form;
 use segc_compiler::plan::Buffer;
 
 pub use apart::{common, copy, note};
+pub use library::{Call, Convolve, Libraries, Matrix, Multiply, Work, calls};
 use text::Text;
 
 /// How products of matrices and convolutions read their operands; sums are always in single precision, everything else is too.
@@ -51,6 +53,8 @@ pub struct Printed {
     pub tables: Vec<u32>,
     /// Elements of memory that launches of one kernel share, beside the arena.
     pub scratch: usize,
+    /// Kernels, by number, whose acts a library may do in their place; see [`calls`].
+    pub calls: Vec<(usize, Call)>,
 }
 
 /// One thing that is done.
@@ -94,7 +98,7 @@ pub enum Argument {
 /// Elements that a block looks at for numbers that are not finite.
 const CHUNK: usize = 1 << 14;
 
-/// A program as CUDA C.
+/// A program as CUDA C, all of it by kernels of its own: no work is left to libraries.
 ///
 /// Functions are named after what they do and a hash of their text, so that a name means the same function in every program that was
 /// printed with the same precision. Sums are joined in an order that depends on sizes alone.

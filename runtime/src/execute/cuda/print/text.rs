@@ -89,7 +89,8 @@ impl Text {
 
     /// All of it, with what comes before the functions.
     pub fn finish(self, before: &str, guards: Vec<Launch>) -> Printed {
-        Printed { source: format!("{before}{}", self.functions), acts: self.acts, guards, tables: self.tables, scratch: self.scratch }
+        let source = format!("{before}{}", self.functions);
+        Printed { source, acts: self.acts, guards, tables: self.tables, scratch: self.scratch, calls: Vec::new() }
     }
 }
 
