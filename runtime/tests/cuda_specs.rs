@@ -13,8 +13,8 @@ use std::time::Instant;
 use segc_compiler::{Program, Request};
 use segc_lang::params::{Moment, Overrides};
 use segc_lang::source::{LoadError, Loader};
-use segc_lang::spec::Spec;
-use segc_runtime::execute::cuda::print::{Act, Precision, Printed, common, printed};
+use segc_lang::spec::{Act, Spec, TermId, flat};
+use segc_runtime::execute::cuda::print::{self, Precision, Printed, common, printed};
 use segc_runtime::execute::replaced;
 
 /// The names under which the library is known.
@@ -31,17 +31,44 @@ impl Loader for Beside {
     }
 }
 
-/// The programs of all updates and averages of a spec, by phase and name.
-fn programs(path: &Path) -> Vec<(String, Program)> {
+/// What a spec compiles.
+struct Programs {
+    /// All updates and moving averages of its phases, by phase and name.
+    training: Vec<(String, Program)>,
+    /// For settled models: solves, outputs, evaluations.
+    settled: Vec<(String, Program)>,
+}
+
+fn programs(path: &Path) -> Programs {
     let text = fs::read_to_string(path).expect("a spec");
     let checked = segc_lang::compile(&path.display().to_string(), &text, &Beside, &Overrides::default());
     let end = checked.spec.as_ref().expect("it has no faults");
-    let mut programs = Vec::new();
+    let mut training = Vec::new();
     for (number, _) in end.phases.iter().enumerate().filter(|(_, phase)| phase.length.amount > 0.0) {
         let (spec, faults) = checked.at(&Overrides { moment: Moment::Phase { number, training: true }, ..Overrides::default() });
         let spec = spec.unwrap_or_else(|| panic!("{}: {faults:?}", path.display()));
-        programs.extend(of_phase(&spec, number));
+        training.extend(of_phase(&spec, number));
     }
+    Programs { training, settled: if end.pending.is_empty() { settled(end) } else { Vec::new() } }
+}
+
+/// The programs of one sample: the beginning, a step and the results of each member of a solve, then outputs and evaluations.
+fn settled(spec: &Spec) -> Vec<(String, Program)> {
+    let mut programs = Vec::new();
+    let mut add = |name: &str, roots: Vec<(String, TermId)>| {
+        if !roots.is_empty() {
+            let program = segc_compiler::compile(spec, &roots, &Request::default(), true).expect("it can be executed");
+            programs.push((name.to_owned(), program));
+        }
+    };
+    for member in spec.solves.iter().flat_map(|solve| &solve.members) {
+        add("beginning", member.states.iter().map(|state| (state.name.clone(), state.first)).collect());
+        let next = member.states.iter().map(|state| (format!("next {}", state.name), state.next));
+        add("step", next.chain(member.watched.iter().cloned()).collect());
+    }
+    let outputs = spec.output.iter().map(|output| (output.name.clone(), output.value));
+    let measured = spec.evals.iter().flat_map(|eval| eval.values.iter().map(|(name, id)| (format!("{}.{name}", eval.name), *id)));
+    add("outputs and evaluations", outputs.chain(measured).collect());
     programs
 }
 
@@ -57,6 +84,15 @@ fn of_phase(spec: &Spec, number: usize) -> Vec<(String, Program)> {
     for update in phase.updates() {
         if let Some(terms) = &update.terms {
             add(&update.loss, &terms.roots(&spec.weights), true);
+        }
+    }
+    for statement in flat(&phase.body) {
+        if let Act::Average(average) = &statement.act {
+            let root = |(number, term): &(usize, TermId)| (format!("average.{}", spec.weights[*number].path), *term);
+            let roots: Vec<_> = average.weights.iter().map(root).collect();
+            if !roots.is_empty() {
+                add("ema", &roots, false);
+            }
         }
     }
     programs
@@ -142,20 +178,24 @@ fn nvrtc_compiles_the_kernels_of_all_specs() {
     let (mut seen, mut known) = (0, BTreeSet::new());
     for path in specs() {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let programs = programs(&path);
+        let Programs { training, settled } = programs(&path);
         let start = Instant::now();
-        let all: Vec<Printed> = programs.iter().map(|(_, program)| printed(program, Precision::F32)).collect();
+        let print = |programs: &[(String, Program)]| -> Vec<Printed> {
+            programs.iter().map(|(_, program)| printed(program, Precision::F32)).collect()
+        };
+        let (mut all, settled) = (print(&training), print(&settled));
+        let of_host = all.iter().flat_map(|one| &one.acts).filter(|(_, act)| *act == print::Act::Host).count();
+        assert_eq!(of_host, 0, "{name}: the host must help, so it cannot be captured");
+        all.extend(settled);
         let printing = start.elapsed().as_secs_f64();
         let text = together(&all, &mut known);
         let launches: usize = all.iter().map(|one| one.acts.len()).sum();
-        let of_host: usize = all.iter().flat_map(|one| &one.acts).filter(|(_, act)| *act == Act::Host).count();
         let kernels = text.matches("\n// kernel ").count();
-        if programs.is_empty() {
-            println!("{name}: no training");
+        if all.is_empty() {
+            println!("{name}: not executable yet");
             continue;
         }
         println!("{name}: {} programs, {launches} launches, {kernels} new kernels, printed in {printing:.2} s", all.len());
-        assert_eq!(of_host, 0, "{name}: the host must help, so it cannot be captured");
         if let Ok(folder) = std::env::var("SEGC_PRINTED") {
             fs::write(Path::new(&folder).join(format!("{name}.cu")), &text).expect("written");
         }

@@ -25,10 +25,10 @@ pub struct Costs {
 }
 
 /// The allocator holds back one byte of so many that a run has had, rather less.
-const HELD_BACK: u64 = 32;
+const HELD_BACK: u64 = 24;
 
 /// Bytes that a run takes beside what compiling takes and [`Memory`] counts: the threads that read data, the report.
-const BESIDE: u64 = 25_000_000;
+const BESIDE: u64 = 10_000_000;
 
 /// A model in numbers.
 #[derive(Debug, PartialEq, Serialize)]
