@@ -46,7 +46,7 @@ pub fn count(name: &str, end: &Spec, moments: &Moments) -> Result<Costs, RunErro
     let options = Options::plain(Threads { threads: None }.count());
     let phases = costs(end, moments, &options)?;
     let most = phases.iter().map(|phase| phase.memory.total()).max().unwrap_or(0);
-    let process_bytes = console::peak_memory().map_or(0, |own| own + BESIDE).max(PROCESS) + most / HELD_BACK;
+    let process_bytes = console::peak_memory().map_or(0, |own| own + BESIDE + most / HELD_BACK).max(PROCESS);
     let peak_bytes = process_bytes + most;
     Ok(Costs { spec: name.into(), models: models(&stored(end, moments)?), phases, process_bytes, peak_bytes })
 }

@@ -9,6 +9,9 @@ use super::text::{Function, THREADS, Text, blocks, element};
 /// Elements that a thread joins in single precision.
 const FLUSH: usize = 64;
 
+/// Results of a thread that are joined over a block at the same time: as many as 48 KB of shared memory hold.
+const TOGETHER: usize = 16;
+
 /// Blocks that keep a card busy.
 const BUSY: usize = 512;
 
@@ -163,18 +166,24 @@ impl Reduction {
         }
         function.waits();
         let apart = if self.side_by_side { threads / lanes } else { 1 };
-        for number in 0..self.joined.len() {
-            function.line(format!("__shared__ double t{number}[{threads}];\nt{number}[threadIdx.x] = r{number};"));
-        }
-        function.line("__syncthreads();");
-        function.line(format!("for (unsigned half = {}u; half > 0u; half /= 2u) {{\n    if (lane < half) {{", lanes / 2));
         let other = if apart == 1 { "threadIdx.x + half".to_owned() } else { format!("threadIdx.x + half * {apart}u") };
-        for (number, joined) in self.joined.iter().enumerate() {
-            function.line(format!("        t{number}[threadIdx.x] = {}(t{number}[threadIdx.x], t{number}[{other}]);", name(joined.join)));
-        }
-        function.line("    }\n    __syncthreads();\n}");
-        for number in 0..self.joined.len() {
-            function.line(format!("r{number} = t{number}[threadIdx.x];"));
+        for (group, joined) in self.joined.chunks(TOGETHER).enumerate() {
+            let first = group * TOGETHER;
+            for slot in 0..joined.len() {
+                if group == 0 {
+                    function.line(format!("__shared__ double t{slot}[{threads}];"));
+                }
+                function.line(format!("t{slot}[threadIdx.x] = r{};", first + slot));
+            }
+            function.line("__syncthreads();");
+            function.line(format!("for (unsigned half = {}u; half > 0u; half /= 2u) {{\n    if (lane < half) {{", lanes / 2));
+            for (slot, joined) in joined.iter().enumerate() {
+                function.line(format!("        t{slot}[threadIdx.x] = {}(t{slot}[threadIdx.x], t{slot}[{other}]);", name(joined.join)));
+            }
+            function.line("    }\n    __syncthreads();\n}");
+            for slot in 0..joined.len() {
+                function.line(format!("r{} = t{slot}[threadIdx.x];", first + slot));
+            }
         }
     }
 
