@@ -15,7 +15,7 @@ use segc_compiler::ops::{
 };
 use segc_compiler::plan::finish;
 use segc_compiler::{Graph, NodeId, Program, differentiate, fuse, plan, simplify};
-use segc_runtime::execute::cuda::print::{Precision, Printed, common, copy, note, printed};
+use segc_runtime::execute::cuda::print::{Precision, Printed, common, copy, printed};
 use segc_runtime::execute::{Cpu, Device, Reference};
 use segc_runtime::selftest::Far;
 use segc_runtime::selftest::ops::graph;
@@ -293,7 +293,7 @@ fn what_is_not_finite_leaves_results_over_inputs_as_they_were() {
 }
 
 #[test]
-fn losses_are_noted_and_copies_are_held() {
+fn copies_are_held_by_the_flag() {
     if is_missing() {
         return;
     }
@@ -302,18 +302,12 @@ fn losses_are_noted_and_copies_are_held() {
     card.learn(&Printed { source: common(&[300, 5]), ..printed(&program, Precision::F32) });
     let from: Vec<f32> = (0..300).map(|i| i as f32).collect();
     let (from, to, held) = (card.holding(&from), card.holding(&[-1.0; 300]), card.holding(&[-1.0; 5]));
-    let (losses, ring) = (card.holding(&[2.5, f32::NAN, 4.0]), card.holding(&[0.0; 4]));
-    let [counter, flag] = [card.holding(&[0.0]), card.holding(&[0.0])];
-    card.call(&note(), vec![losses, ring, counter, flag]);
-    card.call(&copy(300), vec![flag, from, to]);
-    card.call(&note(), vec![losses + 1, ring, counter, flag]);
-    card.call(&note(), vec![losses + 2, ring, counter, flag]);
-    card.call(&copy(5), vec![flag, from, held]);
+    let [fine, wrong] = [card.holding(&[0.0]), card.holding(&[f32::from_bits(1)])];
+    card.call(&copy(300), vec![fine, from, to]);
+    card.call(&copy(5), vec![wrong, from, held]);
     let folder = tempfile::tempdir().expect("a folder");
     let memory = card.run(folder.path());
     assert_eq!((memory[to], memory[to + 299], memory[held]), (0.0, 299.0, -1.0));
-    assert_eq!((memory[ring], memory[ring + 2], memory[counter].to_bits(), memory[flag].to_bits()), (2.5, 4.0, 3, 1));
-    assert!(memory[ring + 1].is_nan());
 }
 
 #[test]

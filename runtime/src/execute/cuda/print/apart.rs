@@ -1,4 +1,4 @@
-//! Kernels that belong to no program: copies that respect the flag, and the note of a loss.
+//! Kernels that belong to no program: copies that respect the flag.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::text::blocks;
 use super::{Launch, index_type, prelude};
 
-/// One translation unit with [`note`] and, for each of these numbers of elements, [`copy`].
+/// One translation unit with [`copy`] for each of these numbers of elements.
 pub fn common(elements: &[usize]) -> String {
-    let mut text = format!("{}{}", prelude(super::Precision::F32, index_type(elements.iter().copied())), include_str!("common.cuh"));
+    let mut text = prelude(super::Precision::F32, index_type(elements.iter().copied()));
     for count in elements.iter().filter(|count| **count > 0).collect::<BTreeSet<_>>() {
         let threads = blocks(*count).1;
         let _ = write!(
@@ -27,12 +27,6 @@ pub fn common(elements: &[usize]) -> String {
 pub fn copy(elements: usize) -> Launch {
     let (blocks, threads) = blocks(elements);
     launch(&format!("segc_copy_{elements}"), blocks, threads)
-}
-
-/// How a loss is noted. The kernel takes `const float* loss, float* ring, unsigned* counter, unsigned* flag` and does
-/// `ring[counter[0]] = loss[0]`, sets the flag if the loss is not finite, and counts; the launch names no arguments.
-pub fn note() -> Launch {
-    launch("segc_note", 1, 32)
 }
 
 fn launch(name: &str, blocks: usize, threads: usize) -> Launch {

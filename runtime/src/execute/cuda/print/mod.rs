@@ -23,7 +23,7 @@ use segc_compiler::kernel::{Kernel, Place, Whole};
 use segc_compiler::ops::Form;
 use segc_compiler::plan::Buffer;
 
-pub use apart::{common, copy, note};
+pub use apart::{common, copy};
 pub use library::{Call, Convolve, Libraries, Matrix, Multiply, Work, calls};
 use text::Text;
 
