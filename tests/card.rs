@@ -6,21 +6,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
+use beside::{beside, stand_in};
 use safetensors::SafeTensors;
-use support::{Said, segc};
+use support::{NOT_FINITE, segc};
 
-#[path = "../runtime/tests/card/stand_in/mod.rs"]
-mod stand_in;
+#[path = "support/beside.rs"]
+mod beside;
 mod support;
-
-/// Runs segc beside the stand-in; none where it cannot be built.
-fn beside(home: &Path, words: &[&str], settings: &[(&str, &str)]) -> Option<Said> {
-    let mut command = stand_in::beside(env!("CARGO_BIN_EXE_segc"), stand_in::libraries()?, home);
-    command.args(words).envs(settings.iter().copied()).current_dir(home).stdin(Stdio::null());
-    Some(Said::of(command.output().unwrap()))
-}
 
 /// All tensors of the last checkpoint of a run.
 fn tensors(run: &Path) -> BTreeMap<String, Vec<f32>> {
@@ -92,12 +85,7 @@ fn whatever_reads_the_state_finds_what_the_card_has_made() {
 #[test]
 fn a_number_that_is_none_is_traced_to_its_op_on_a_card_too() {
     let home = tempfile::tempdir().unwrap();
-    let text = "data images = pictures(scenes: easy) |> resize(8)\n\
-        net flat()(x: image) -> real {\n    weight w: real = 1\n    return w * mean(x)\n}\n\
-        model m = flat()\n\
-        loss gap = log(m(images.image) - 2 * step) + 0 * step\n\
-        train down for 9 steps, batch 4 { update m by gap with sgd(0.1) }\n";
-    fs::write(home.path().join("nan.seg"), text).unwrap();
+    fs::write(home.path().join("nan.seg"), NOT_FINITE).unwrap();
     let words = ["run", "nan.seg", "--on", "cuda", "--out", "out"];
     let Some(said) = beside(home.path(), &words, &[]) else { return };
     said.fails(5, &["not-finite", "`log` made NaN", "phase down, step 2, `gap`", "nan.seg:7"]);

@@ -3,21 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
-use std::process::Stdio;
 
+use beside::beside;
 use serde_json::Value;
 use support::{Said, home, segc};
 
-#[path = "../runtime/tests/card/stand_in/mod.rs"]
-mod stand_in;
+#[path = "support/beside.rs"]
+mod beside;
 mod support;
-
-/// Runs segc beside the stand-in; none where it cannot be built.
-fn beside(home: &Path, words: &[&str], settings: &[(&str, &str)]) -> Option<Said> {
-    let mut command = stand_in::beside(env!("CARGO_BIN_EXE_segc"), stand_in::libraries()?, home);
-    command.args(words).envs(settings.iter().copied()).current_dir(home).stdin(Stdio::null());
-    Some(Said::of(command.output().unwrap()))
-}
 
 fn json(said: &Said) -> Value {
     said.succeeds();

@@ -8,11 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use beside::stand_in;
 use serde_json::Value;
 use support::{Said, segc};
 
-#[path = "../runtime/tests/card/stand_in/mod.rs"]
-mod stand_in;
+#[path = "support/beside.rs"]
+mod beside;
 mod support;
 
 fn repository() -> PathBuf {
@@ -25,11 +26,9 @@ fn json(file: &Path) -> Value {
 
 /// Runs segc beside the stand-in; none where it cannot be built.
 fn beside(home: &Path, words: &[&str], path: Option<&Path>) -> Option<Said> {
-    let mut command = stand_in::beside(env!("CARGO_BIN_EXE_segc"), stand_in::libraries()?, home);
-    if let Some(folder) = path {
-        command.env("PATH", format!("{}:{}", folder.display(), std::env::var("PATH").unwrap()));
-    }
-    Some(Said::of(command.args(words).current_dir(home).stdin(Stdio::null()).output().unwrap()))
+    let own = std::env::var("PATH").unwrap();
+    let folders = path.map_or(own.clone(), |folder| format!("{}:{own}", folder.display()));
+    beside::beside(home, words, &[("PATH", &folders)])
 }
 
 #[test]

@@ -43,6 +43,14 @@ impl Said {
     }
 }
 
+/// A spec whose loss takes the logarithm of a negative number in its second step, at line 7.
+#[allow(dead_code, reason = "not every test file looks for NaN")]
+pub const NOT_FINITE: &str = "data images = pictures(scenes: easy) |> resize(8)\n\
+    net flat()(x: image) -> real {\n    weight w: real = 1\n    return w * mean(x)\n}\n\
+    model m = flat()\n\
+    loss gap = log(m(images.image) - 2 * step) + 0 * step\n\
+    train down for 9 steps, batch 4 { update m by gap with sgd(0.1) }\n";
+
 /// Runs segc in a folder.
 pub fn segc(folder: &Path, words: &[&str]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_segc"));
