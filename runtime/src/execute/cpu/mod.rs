@@ -3,6 +3,7 @@
 
 mod alone;
 mod elementary;
+mod native;
 mod partial;
 mod prepare;
 mod stencil;
@@ -81,7 +82,7 @@ impl Device for Cpu {
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
         let arch = self.arch;
         let ready = |kernel: &Kernel| match kernel {
-            Kernel::Loop(body) => Ok(Ready::Loop(TileLoop::new(body))),
+            Kernel::Loop(body) => Ok(Ready::Loop(TileLoop::new(body, arch))),
             Kernel::Whole(whole) => Ok(Ready::Alone(Alone::new(whole, arch)?)),
         };
         let kernels = program.kernels.iter().map(ready).collect::<Result<_, String>>().map_err(RunError::Usage)?;

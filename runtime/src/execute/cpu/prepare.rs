@@ -2,6 +2,7 @@
 
 use segc_compiler::kernel::{Access, Effect, Function, Instruction, Join, Loop, Operand, Over, Place, Scalar, Tap};
 
+use super::native::Native;
 use super::partial::BLOCK;
 
 /// Elements of a slot, as near as whole rows allow: long enough that deciding what to do costs little beside doing it. Rows without
@@ -12,7 +13,7 @@ const TILE: usize = 1024;
 const ITEM: usize = 1 << 14;
 
 /// Columns from which on a value that is the same along every row is kept once for a row.
-const LONG: usize = 16;
+pub(super) const LONG: usize = 16;
 
 /// Elements between slots, so that equal places of different slots fall into different sets of the cache.
 const SKEW: usize = 48;
@@ -37,6 +38,32 @@ pub(super) enum Source {
 pub(super) struct Step {
     pub to: To,
     pub what: What,
+}
+
+impl Source {
+    /// Slots up to this one.
+    pub fn slots(self) -> usize {
+        if let Source::Slot(slot) = self { slot + 1 } else { 0 }
+    }
+}
+
+impl Step {
+    /// What it reads beside a buffer.
+    pub fn sources(&self) -> impl Iterator<Item = Source> {
+        let list = match self.what {
+            What::Load(_) | What::LoadStencil(..) => [None; 3],
+            What::One(_, a) | What::RowStencil(a, _) => [Some(a), None, None],
+            What::Two(_, a, b) => [Some(a), Some(b), None],
+            What::Select(on, yes, no) => [Some(on), Some(yes), Some(no)],
+        };
+        list.into_iter().flatten()
+    }
+
+    /// Slots up to those that it reads and writes.
+    pub fn slots(&self) -> impl Iterator<Item = usize> {
+        let own = if let To::Slot(slot) = self.to { slot + 1 } else { 0 };
+        self.sources().map(Source::slots).chain([own])
+    }
 }
 
 /// A slot that is written.
@@ -78,7 +105,7 @@ pub(super) enum Leave {
 }
 
 /// A loop over tiles.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct TileLoop {
     pub outer: usize,
     pub rows: usize,
@@ -92,16 +119,30 @@ pub(super) struct TileLoop {
     pub there: Vec<Access>,
     pub steps: Vec<Step>,
     pub leaves: Vec<Leave>,
+    pub native: Native,
     slots: usize,
     row_slots: usize,
 }
 
 impl TileLoop {
-    pub fn new(body: &Loop) -> TileLoop {
+    /// Where all is code that keeps its values in registers, tiles are as long as pays.
+    pub fn new(body: &Loop, arch: pulp::Arch) -> TileLoop {
+        let made = TileLoop::with(body, arch, TILE);
+        if made.slots == 0 && made.native.stored.iter().all(|stored| *stored) { TileLoop::with(body, arch, ITEM) } else { made }
+    }
+
+    /// One step after the other.
+    #[cfg(test)]
+    pub fn by_steps(body: &Loop) -> TileLoop {
+        TileLoop::with(body, pulp::Arch::Scalar, TILE)
+    }
+
+    /// With tiles of about so many elements.
+    fn with(body: &Loop, arch: pulp::Arch, tile: usize) -> TileLoop {
         let [outer, rows, columns] = body.space;
         let stencil = |instruction: &Instruction| matches!(instruction, Instruction::LoadStencil(..) | Instruction::RowStencil(..));
-        let width = if body.body.iter().any(stencil) { columns } else { columns.min(TILE) };
-        let height = if width < columns { 1 } else { (TILE / columns.max(1)).clamp(1, rows.max(1)) };
+        let width = if body.body.iter().any(stencil) { columns } else { columns.min(tile) };
+        let height = if width < columns { 1 } else { (tile / columns.max(1)).clamp(1, rows.max(1)) };
         let whole = |access: &Access| access.columns == 1 && (height == 1 || access.rows == columns);
         let Assigned { there, steps, sources, slots, row_slots } = Assigned::new(body, whole);
         let leaves = body
@@ -114,7 +155,7 @@ impl TileLoop {
                 }
             })
             .collect();
-        TileLoop {
+        let mut made = TileLoop {
             outer,
             rows,
             columns,
@@ -124,9 +165,13 @@ impl TileLoop {
             there,
             steps,
             leaves,
+            native: Native::default(),
             slots: slots.count,
-            row_slots: row_slots.count,
-        }
+            row_slots,
+        };
+        made.native = Native::new(&made, arch);
+        made.slots = made.native.slots(&made);
+        made
     }
 
     /// How many tiles there are for each index of the outer axes, down and across.
@@ -182,7 +227,7 @@ impl TileLoop {
 
     /// Elements of memory of each thread.
     pub fn memory(&self) -> usize {
-        self.tile_elements() + self.row_elements() + self.padded_elements()
+        self.tile_elements() + self.row_elements() + self.native.away() + self.padded_elements()
     }
 
     /// Elements of the largest padded block that a stencil needs.
@@ -231,7 +276,8 @@ struct Assigned {
     /// Of each value.
     sources: Vec<Source>,
     slots: Slots,
-    row_slots: Slots,
+    /// These are not used again, since they are made before all others.
+    row_slots: usize,
 }
 
 /// Slots that are used again.
@@ -271,10 +317,8 @@ impl Assigned {
             done.sort_unstable();
             done.dedup();
             for value in done {
-                match made.sources[value] {
-                    Source::Slot(slot) => made.slots.free.push(slot),
-                    Source::Row(slot) => made.row_slots.free.push(slot),
-                    Source::There(_) | Source::Own(_) | Source::Scalar(_) => {}
+                if let Source::Slot(slot) = made.sources[value] {
+                    made.slots.free.push(slot);
                 }
             }
         }
@@ -314,7 +358,8 @@ impl Assigned {
             What::Select(on, yes, no) => even(on) && even(yes) && even(no),
         };
         if by_row && columns >= LONG {
-            let slot = self.row_slots.take();
+            let slot = self.row_slots;
+            self.row_slots += 1;
             self.steps.push(Step { to: To::Row(slot), what });
             return Source::Row(slot);
         }

@@ -8,7 +8,8 @@ use std::ops::Range;
 use segc_compiler::kernel::{Access, Function, Join, Over, Place, Scalar};
 
 use super::alone::Hands;
-use super::elementary::{exp, maximum, minimum, one, sigmoid, sign, softplus, tanh, truth};
+use super::elementary::{Plain, one, two};
+use super::native::{Parts, Phase};
 use super::partial::Partial;
 use super::prepare::{Leave, Source, Step, TileLoop, To, What};
 use super::stencil;
@@ -155,7 +156,8 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
         let _ = simd;
         let Work { job: Job { body, scalars, sources, there }, share, memory } = self;
         let (tiles, rest) = memory.split_at_mut(body.tile_elements());
-        let (rows, padded) = rest.split_at_mut(body.row_elements());
+        let (rows, rest) = rest.split_at_mut(body.row_elements());
+        let (away, padded) = rest.split_at_mut(body.native.away());
         let [down, across] = body.grid();
         let first = body.before(share.tiles.start);
         for number in share.tiles.clone() {
@@ -163,7 +165,17 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
             let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
             let at = Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() };
             let from = body.before(number) - first;
-            for (step, source) in body.steps.iter().zip(sources) {
+            for phase in &body.native.phases {
+                let number = match phase {
+                    Phase::Step(number) => *number,
+                    Phase::Code(group) => {
+                        let (lines, slots, to) = (&*rows, &mut *tiles, &mut share.to[..]);
+                        let parts = Parts { tile: &at, scalars, there, sources, lines, slots, to, from, away: &mut *away };
+                        body.native.run(group, body, parts);
+                        continue;
+                    }
+                };
+                let (step, source) = (&body.steps[number], sources[number]);
                 let (mut slots, mut lines) = (Slots::new(tiles, at.slot), Slots::new(rows, body.height));
                 let result = match step.to {
                     To::Slot(slot) => &mut slots.open(slot)[..at.elements()],
@@ -175,7 +187,10 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
                 at.step(&step.what, result, &values, source, padded, body.rows);
             }
             let ends = [number % (down * across) == down * across - 1, number % across == across - 1];
-            for ((leave, sum), to) in body.leaves.iter().zip(&mut share.sums).zip(&mut share.to) {
+            for (((leave, stored), sum), to) in body.leaves.iter().zip(&body.native.stored).zip(&mut share.sums).zip(&mut share.to) {
+                if *stored {
+                    continue;
+                }
                 let value = match leave {
                     Leave::Store(value, _) | Leave::Reduce { value, .. } => at.whole(*value, tiles, &body.there, there),
                 };
@@ -212,7 +227,7 @@ pub(super) struct Tile {
 
 impl Tile {
     #[inline(always)]
-    fn elements(&self) -> usize {
+    pub(super) fn elements(&self) -> usize {
         self.height * self.columns
     }
 
@@ -235,7 +250,13 @@ impl Tile {
     /// The tile's part of a buffer, which lies in one piece.
     #[inline(always)]
     fn there<'a>(&self, access: &Access, buffer: &'a [f32]) -> &'a [f32] {
-        &buffer[access.outer[self.outer] + self.row * access.rows + self.column..][..self.elements()]
+        &buffer[self.start(access)..][..self.elements()]
+    }
+
+    /// Where the tile's part of a buffer with neighbouring columns begins.
+    #[inline(always)]
+    pub(super) fn start(&self, access: &Access) -> usize {
+        access.outer[self.outer] + self.row * access.rows + self.column
     }
 
     #[inline(always)]
@@ -422,25 +443,19 @@ fn one_of(function: Function, to: &mut [f32], a: View) {
             map_one(to, a, $f)
         };
     }
-    match function {
-        Function::Copy => each!(|x| x),
-        Function::Negate => each!(|x: f32| -x),
-        Function::Sqrt => each!(|x: f32| x.sqrt()),
-        Function::Abs => each!(|x: f32| x.abs()),
-        Function::Sign => each!(sign),
-        Function::Floor => each!(|x: f32| x.floor()),
-        Function::Round => each!(|x: f32| x.round_ties_even()),
-        Function::Not => each!(|x: f32| 1.0 - x),
-        // By name, so that they are part of the loop.
-        Function::Exp => each!(exp),
-        Function::Tanh => each!(tanh),
-        Function::Sigmoid => each!(sigmoid),
-        Function::Softplus => each!(softplus),
-        other => {
-            let f = one(other);
-            each!(f)
-        }
+    // By name, so that each is part of the loop.
+    macro_rules! by_name {
+        ($($name:ident),*) => {
+            match function {
+                $(Function::$name => each!(|x| one(&mut Plain, Function::$name, x)),)*
+                Function::Log1p => each!(f32::ln_1p),
+                Function::Sin => each!(f32::sin),
+                Function::Cos => each!(f32::cos),
+                _ => each!(|x| x),
+            }
+        };
     }
+    by_name!(Negate, Exp, Log, Sqrt, Erf, Tanh, Sigmoid, Softplus, Abs, Sign, Floor, Round, Not)
 }
 
 #[inline(always)]
@@ -462,23 +477,16 @@ fn two_of(function: Function, to: &mut [f32], a: View, b: View) {
             map_two(to, a, b, $f)
         };
     }
-    match function {
-        Function::Add => each!(|a, b| a + b),
-        Function::Subtract => each!(|a, b| a - b),
-        Function::Multiply => each!(|a, b| a * b),
-        Function::Divide => each!(|a, b| a / b),
-        Function::Power => each!(|a: f32, b| a.powf(b)),
-        Function::Maximum => each!(maximum),
-        Function::Minimum => each!(minimum),
-        Function::Modulo => each!(|a: f32, b: f32| a - b * (a / b).floor()),
-        Function::Equal => each!(|a, b| truth(a == b)),
-        Function::NotEqual => each!(|a, b| truth(a != b)),
-        Function::Less => each!(|a, b| truth(a < b)),
-        Function::LessEqual => each!(|a, b| truth(a <= b)),
-        Function::And => each!(|a, b| truth((a != 0.0) & (b != 0.0))),
-        Function::Or => each!(|a, b| truth((a != 0.0) | (b != 0.0))),
-        _ => {}
+    macro_rules! by_name {
+        ($($name:ident),*) => {
+            match function {
+                $(Function::$name => each!(|a, b| two(&mut Plain, Function::$name, a, b)),)*
+                Function::Power => each!(f32::powf),
+                _ => {}
+            }
+        };
     }
+    by_name!(Add, Subtract, Multiply, Divide, Maximum, Minimum, Modulo, Equal, NotEqual, Less, LessEqual, And, Or)
 }
 
 #[inline(always)]
