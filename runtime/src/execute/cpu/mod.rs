@@ -2,6 +2,7 @@
 //! Results do not depend on the number of threads.
 
 mod alone;
+mod chain;
 mod elementary;
 mod native;
 mod partial;
@@ -10,6 +11,7 @@ mod stencil;
 mod team;
 mod tile;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use super::finding::{self, finite};
 use super::{Device, Executable, Finding, Needs, Room, Scratch};
 use crate::outcome::RunError;
 use alone::{Alone, Hands, Memory};
+use chain::Chain;
 use prepare::TileLoop;
 use team::Team;
 
@@ -60,6 +63,8 @@ impl Cpu {
 struct Prepared {
     program: Program,
     kernels: Vec<Ready>,
+    /// For each kernel the loops that run together from it on, and how many they are.
+    chains: Vec<Option<(Chain, usize)>>,
     arch: pulp::Arch,
     team: Arc<Team>,
     poison: bool,
@@ -80,14 +85,38 @@ impl Device for Cpu {
     }
 
     fn prepare(&self, program: Program) -> Result<Box<dyn Executable>, RunError> {
+        Ok(Box::new(self.prepared(program)?))
+    }
+}
+
+impl Cpu {
+    fn prepared(&self, program: Program) -> Result<Prepared, RunError> {
         let arch = self.arch;
         let ready = |kernel: &Kernel| match kernel {
             Kernel::Loop(body) => Ok(Ready::Loop(TileLoop::new(body, arch))),
             Kernel::Whole(whole) => Ok(Ready::Alone(Alone::new(whole, arch)?)),
         };
-        let kernels = program.kernels.iter().map(ready).collect::<Result<_, String>>().map_err(RunError::Usage)?;
-        Ok(Box::new(Prepared { kernels, program, arch, team: self.team.clone(), poison: self.poison }))
+        let kernels = program.kernels.iter().map(ready).collect::<Result<Vec<_>, String>>().map_err(RunError::Usage)?;
+        let chains = chains(&kernels, &program);
+        Ok(Prepared { kernels, chains, program, arch, team: self.team.clone(), poison: self.poison })
     }
+}
+
+/// Loops that run together, of those before results are written over inputs: whether they may be is only known by then.
+fn chains(kernels: &[Ready], program: &Program) -> Vec<Option<(Chain, usize)>> {
+    let end = if program.over.iter().any(Option::is_some) { program.last } else { kernels.len() };
+    let mut chains: Vec<Option<(Chain, usize)>> = kernels.iter().map(|_| None).collect();
+    let mut number = 0;
+    while number < end {
+        chains[number] = Chain::new(&loops(&kernels[number..end]));
+        number += chains[number].as_ref().map_or(1, |(_, count)| *count);
+    }
+    chains
+}
+
+/// The loops that kernels begin with.
+fn loops(kernels: &[Ready]) -> Vec<&TileLoop> {
+    kernels.iter().map_while(|kernel| if let Ready::Loop(body) = kernel { Some(body) } else { None }).collect()
 }
 
 impl Prepared {
@@ -118,13 +147,13 @@ impl Executable for Prepared {
     }
 
     fn run(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<(), String> {
-        self.all(inputs, scratch, |_, run| run());
+        self.all(inputs, scratch, !self.poison, |_, run| run());
         Ok(())
     }
 
     fn timed(&self, inputs: &[&[f32]], scratch: &mut Scratch) -> Result<Vec<Duration>, String> {
         let mut times = vec![Duration::ZERO; self.kernels.len()];
-        self.all(inputs, scratch, |number, run| {
+        self.all(inputs, scratch, false, |number, run| {
             let start = Instant::now();
             run();
             times[number] = start.elapsed();
@@ -147,23 +176,34 @@ impl Executable for Prepared {
 }
 
 impl Prepared {
-    /// Every kernel, each through `one`. Those that write results over inputs run only if all that is made by then is finite.
-    fn all(&self, inputs: &[&[f32]], scratch: &mut Scratch, mut one: impl FnMut(usize, &mut dyn FnMut())) {
+    /// Every kernel, each through `one`, or with those that run together. Those that write results over inputs run only if all that is made
+    /// by then is finite.
+    fn all(&self, inputs: &[&[f32]], scratch: &mut Scratch, together: bool, mut one: impl FnMut(usize, &mut dyn FnMut())) {
         let Scratch { outputs, room, held } = scratch;
-        let mut old = inputs.to_vec();
-        for (output, input) in outputs.iter().zip(&self.program.over) {
-            if let Some(input) = input {
-                old[*input] = output;
+        let mut next = |number: usize, inputs: &[&[f32]], outputs: &mut [Vec<f32>], room: &mut Room| {
+            let chain = self.chains[number].as_ref().filter(|_| together);
+            one(number, &mut || match chain {
+                Some((chain, count)) => self.chain(chain, number..number + count, inputs, outputs, room),
+                None => self.kernel(number, inputs, outputs, room),
+            });
+            number + chain.map_or(1, |(_, count)| *count)
+        };
+        let mut number = 0;
+        *held = false;
+        if self.program.over.iter().any(Option::is_some) {
+            let mut old = inputs.to_vec();
+            for (output, input) in outputs.iter().zip(&self.program.over) {
+                if let Some(input) = input {
+                    old[*input] = output;
+                }
             }
-        }
-        for number in 0..self.program.last {
-            one(number, &mut || self.kernel(number, &old, &mut [], room));
-        }
-        *held = self.program.over.iter().any(Option::is_some) && !self.finite_so_far(&room.arena);
-        if !*held {
-            for number in self.program.last..self.kernels.len() {
-                one(number, &mut || self.kernel(number, inputs, outputs, room));
+            while number < self.program.last {
+                number = next(number, &old, &mut [], room);
             }
+            *held = !self.finite_so_far(&room.arena);
+        }
+        while !*held && number < self.kernels.len() {
+            number = next(number, inputs, outputs, room);
         }
         self.leave(inputs, scratch);
     }
@@ -173,6 +213,12 @@ impl Prepared {
         let last = self.program.last;
         let read = |buffer: &&Buffer| last < self.kernels.len() && buffer.lives(last);
         self.program.buffers.iter().filter(read).all(|buffer| finite(&arena[buffer.at..][..buffer.elements]))
+    }
+
+    fn chain(&self, chain: &Chain, kernels: Range<usize>, inputs: &[&[f32]], results: &mut [Vec<f32>], room: &mut Room) {
+        let Room { arena, common, own, .. } = room;
+        let mut hands = Hands { team: &self.team, arch: self.arch, common, own };
+        chain.run(&loops(&self.kernels[kernels]), inputs, arena, results, &mut hands);
     }
 
     fn kernel(&self, number: usize, inputs: &[&[f32]], results: &mut [Vec<f32>], room: &mut Room) {

@@ -59,6 +59,14 @@ impl Step {
         list.into_iter().flatten()
     }
 
+    /// What it loads.
+    pub fn access(&self) -> Option<&Access> {
+        match &self.what {
+            What::Load(access) | What::LoadStencil(access, _) => Some(access),
+            _ => None,
+        }
+    }
+
     /// Slots up to those that it reads and writes.
     pub fn slots(&self) -> impl Iterator<Item = usize> {
         let own = if let To::Slot(slot) = self.to { slot + 1 } else { 0 };
@@ -177,6 +185,12 @@ impl TileLoop {
     /// How many tiles there are for each index of the outer axes, down and across.
     pub fn grid(&self) -> [usize; 2] {
         [self.rows.div_ceil(self.height), self.columns.div_ceil(self.width.max(1))]
+    }
+
+    /// The first tile of a row, counted over all outer axes; tiles begin with such rows only.
+    pub fn tile_of(&self, row: usize) -> usize {
+        let [down, across] = self.grid();
+        (row / self.rows * down + row % self.rows / self.height) * across
     }
 
     /// Elements before a tile, counted over all tiles.

@@ -11,52 +11,56 @@ use super::alone::Hands;
 use super::elementary::{Plain, one, two};
 use super::native::{Parts, Phase};
 use super::partial::Partial;
-use super::prepare::{Leave, Source, Step, TileLoop, To, What};
+use super::prepare::{Leave, Source, TileLoop, To, What};
 use super::stencil;
 
 /// A loop with what it reads.
-struct Job<'a> {
-    body: &'a TileLoop,
-    scalars: &'a [f32],
+pub(super) struct Job<'a> {
+    pub body: &'a TileLoop,
+    pub scalars: &'a [f32],
     /// For each step the buffer that it loads from.
-    sources: Vec<&'a [f32]>,
+    pub sources: Vec<Buffer<'a>>,
     /// The buffers of the accesses that no step loads.
-    there: Vec<&'a [f32]>,
+    pub there: Vec<Buffer<'a>>,
+}
+
+/// A buffer, or a part of one with the number of its elements that lie before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Buffer<'a> {
+    pub part: &'a [f32],
+    pub before: usize,
+}
+
+impl<'a> Buffer<'a> {
+    #[inline(always)]
+    pub fn from(self, element: usize) -> &'a [f32] {
+        &self.part[element - self.before..]
+    }
 }
 
 /// Tiles that one thread takes at once, and where they leave their results.
-struct Share<'a> {
-    tiles: Range<usize>,
+pub(super) struct Share<'a> {
+    pub tiles: Range<usize>,
+    /// Columns of a loop of one row that are taken instead of a tile; no more than a tile has.
+    pub piece: Option<Range<usize>>,
     /// For each effect its own part of the results; empty for reductions over all.
-    to: Vec<&'a mut [f32]>,
+    pub to: Vec<&'a mut [f32]>,
     /// Reductions over all.
-    sums: Vec<Partial>,
+    pub sums: Vec<Partial>,
 }
 
-/// What lies between the buffers that a loop writes, with its place in the arena.
-type Between<'a> = (usize, &'a [f32]);
+/// What lies between parts that are written, with its place in the arena.
+pub(super) type Between<'a> = (usize, &'a [f32]);
 
 /// Runs a loop; `hands.own` holds the tiles, `results` those that lie over inputs.
 pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], results: &mut [Vec<f32>], scalars: &mut [f32], hands: &mut Hands) {
-    for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
-        *slot = match scalar {
-            Scalar::Number(value) => *value as f32,
-            Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
-        };
-    }
-    let (mut to, reads) = split(body, arena);
+    fill(body, inputs, arena, scalars);
+    let ranges: Vec<(usize, usize)> = body.leaves.iter().map(|leave| range(body, leave)).collect();
+    let (mut to, reads) = split(&ranges, arena);
     over(body, results, &mut to);
-    let buffer = |access: &Access| match access.place {
-        Place::Input(number) => inputs[number],
-        Place::Arena(at) => reads.iter().rev().find(|(start, _)| *start <= at).map_or(&[][..], |(start, part)| &part[at - start..]),
-        Place::Result(_) => &[],
-    };
-    let source = |step: &Step| match &step.what {
-        What::Load(access) | What::LoadStencil(access, _) => buffer(access),
-        _ => &[],
-    };
-    let (sources, there) = (body.steps.iter().map(source).collect(), body.there.iter().map(buffer).collect());
-    let job = Job { body, scalars, sources, there };
+    let buffer = |access: &Access| read(access.place, inputs, &reads);
+    let (sources, there) = (body.steps.iter().map(|step| step.access().map_or(Buffer::default(), buffer)), body.there.iter().map(buffer));
+    let job = Job { body, scalars, sources: sources.collect(), there: there.collect() };
     let mut shares = shares(body, to, hands.team.size());
     let arch = hands.arch;
     hands.team.each(shares.iter_mut(), hands.own, |share, memory| arch.dispatch(Work { job: &job, share, memory }));
@@ -72,9 +76,19 @@ pub(super) fn run(body: &TileLoop, inputs: &[&[f32]], arena: &mut [f32], results
     }
 }
 
-/// The buffers that a loop writes, in the order of its effects, and what lies between them with its place in the arena.
-fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<Between<'a>>) {
-    let range = |leave: &Leave| match leave {
+/// The scalars of a loop.
+pub(super) fn fill(body: &TileLoop, inputs: &[&[f32]], arena: &[f32], scalars: &mut [f32]) {
+    for (slot, scalar) in scalars.iter_mut().zip(&body.scalars) {
+        *slot = match scalar {
+            Scalar::Number(value) => *value as f32,
+            Scalar::At(place, element) => buffer(*place, inputs, arena)[*element],
+        };
+    }
+}
+
+/// Where a loop leaves something in the arena, and how many elements; none for a reduction over all, which comes at the end.
+pub(super) fn range(body: &TileLoop, leave: &Leave) -> (usize, usize) {
+    match leave {
         Leave::Store(_, access) => match access.place {
             Place::Arena(at) => (at + access.outer.first().unwrap_or(&0), body.outer * body.rows * body.columns),
             Place::Input(_) | Place::Result(_) => (0, 0),
@@ -84,10 +98,24 @@ fn split<'a>(body: &TileLoop, arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<
             Over::Rows => (*arena, body.outer),
             Over::Columns => (*arena, body.outer * body.rows),
         },
+    }
+}
+
+/// A buffer that nothing writes now.
+pub(super) fn read<'a>(place: Place, inputs: &[&'a [f32]], reads: &[Between<'a>]) -> Buffer<'a> {
+    let part = match place {
+        Place::Input(number) => inputs[number],
+        Place::Arena(at) => reads.iter().rev().find(|(start, _)| *start <= at).map_or(&[][..], |(start, part)| &part[at - start..]),
+        Place::Result(_) => &[],
     };
-    let mut order: Vec<_> = body.leaves.iter().map(range).enumerate().collect();
+    Buffer { part, before: 0 }
+}
+
+/// Parts of the arena that are written, and what lies between them.
+pub(super) fn split<'a>(ranges: &[(usize, usize)], arena: &'a mut [f32]) -> (Vec<&'a mut [f32]>, Vec<Between<'a>>) {
+    let mut order: Vec<_> = ranges.iter().copied().enumerate().collect();
     order.sort_unstable_by_key(|(_, range)| *range);
-    let mut to: Vec<&mut [f32]> = body.leaves.iter().map(|_| &mut [][..]).collect();
+    let mut to: Vec<&mut [f32]> = ranges.iter().map(|_| &mut [][..]).collect();
     let (mut reads, mut rest, mut start) = (Vec::new(), arena, 0);
     for (number, (at, size)) in order {
         let (before, behind) = rest.split_at_mut(at - start);
@@ -136,16 +164,16 @@ fn shares<'a>(body: &TileLoop, mut to: Vec<&'a mut [f32]>, threads: usize) -> Ve
             own
         };
         let to = body.leaves.iter().zip(&mut to).map(part).collect();
-        shares.push(Share { tiles, to, sums: body.leaves.iter().map(partial).collect() });
+        shares.push(Share { tiles, piece: None, to, sums: body.leaves.iter().map(partial).collect() });
     }
     shares
 }
 
 /// A share with its memory, run under the processor's widest instructions.
-struct Work<'a, 'b, 'c> {
-    job: &'a Job<'a>,
-    share: &'b mut Share<'c>,
-    memory: &'b mut [f32],
+pub(super) struct Work<'a, 'b, 'c> {
+    pub job: &'a Job<'a>,
+    pub share: &'b mut Share<'c>,
+    pub memory: &'b mut [f32],
 }
 
 impl pulp::WithSimd for Work<'_, '_, '_> {
@@ -161,10 +189,8 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
         let [down, across] = body.grid();
         let first = body.before(share.tiles.start);
         for number in share.tiles.clone() {
-            let (row, column) = (number / across % down * body.height, number % across * body.width);
-            let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
-            let at = Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() };
-            let from = body.before(number) - first;
+            let at = share.piece.as_ref().map_or_else(|| Tile::new(body, number), |piece| Tile::piece(body, piece));
+            let from = if share.piece.is_some() { 0 } else { body.before(number) - first };
             for phase in &body.native.phases {
                 let number = match phase {
                     Phase::Step(number) => *number,
@@ -200,7 +226,7 @@ impl pulp::WithSimd for Work<'_, '_, '_> {
     }
 }
 
-fn partial(leave: &Leave) -> Partial {
+pub(super) fn partial(leave: &Leave) -> Partial {
     match leave {
         Leave::Reduce { join, .. } => Partial::new(*join),
         Leave::Store(..) => Partial::new(Join::Sum),
@@ -227,6 +253,19 @@ pub(super) struct Tile {
 
 impl Tile {
     #[inline(always)]
+    fn new(body: &TileLoop, number: usize) -> Tile {
+        let [down, across] = body.grid();
+        let (row, column) = (number / across % down * body.height, number % across * body.width);
+        let (height, columns) = (body.height.min(body.rows - row), body.width.min(body.columns - column));
+        Tile { outer: number / across / down, row, column, height, columns, slot: body.slot_elements() }
+    }
+
+    #[inline(always)]
+    fn piece(body: &TileLoop, columns: &Range<usize>) -> Tile {
+        Tile { outer: 0, row: 0, column: columns.start, height: 1, columns: columns.len(), slot: body.slot_elements() }
+    }
+
+    #[inline(always)]
     pub(super) fn elements(&self) -> usize {
         self.height * self.columns
     }
@@ -238,7 +277,7 @@ impl Tile {
 
     /// A value element by element.
     #[inline(always)]
-    fn whole<'a>(&self, value: Source, tiles: &'a [f32], accesses: &[Access], buffers: &[&'a [f32]]) -> &'a [f32] {
+    fn whole<'a>(&self, value: Source, tiles: &'a [f32], accesses: &[Access], buffers: &[Buffer<'a>]) -> &'a [f32] {
         match value {
             Source::Slot(slot) => &tiles[self.range(slot)],
             Source::There(number) => self.there(&accesses[number], buffers[number]),
@@ -249,8 +288,8 @@ impl Tile {
 
     /// The tile's part of a buffer, which lies in one piece.
     #[inline(always)]
-    fn there<'a>(&self, access: &Access, buffer: &'a [f32]) -> &'a [f32] {
-        &buffer[self.start(access)..][..self.elements()]
+    fn there<'a>(&self, access: &Access, buffer: Buffer<'a>) -> &'a [f32] {
+        &buffer.from(self.start(access))[..self.elements()]
     }
 
     /// Where the tile's part of a buffer with neighbouring columns begins.
@@ -260,13 +299,13 @@ impl Tile {
     }
 
     #[inline(always)]
-    fn step(&self, what: &What, result: &mut [f32], values: &Values, source: &[f32], padded: &mut [f32], rows: usize) {
+    fn step(&self, what: &What, result: &mut [f32], values: &Values, source: Buffer, padded: &mut [f32], rows: usize) {
         let none = View::Same(0.0);
         let (a, b, c) = match what {
             What::Load(access) if values.by_row => return self.load_rows(access, source, result),
             What::Load(access) => return self.load(access, source, result),
             What::LoadStencil(access, weights) => {
-                let from = &source[access.outer[self.outer]..];
+                let from = source.from(access.outer[self.outer]);
                 return stencil::from_buffer(self, weights, from, access.rows, rows, padded, result);
             }
             What::RowStencil(value, weights) => {
@@ -294,18 +333,18 @@ impl Tile {
 
     /// An element for each row.
     #[inline(always)]
-    fn load_rows(&self, access: &Access, from: &[f32], result: &mut [f32]) {
-        let start = access.outer[self.outer] + self.row * access.rows;
+    fn load_rows(&self, access: &Access, from: Buffer, result: &mut [f32]) {
+        let from = from.from(access.outer[self.outer] + self.row * access.rows);
         for (row, x) in result.iter_mut().enumerate() {
-            *x = from[start + row * access.rows];
+            *x = from[row * access.rows];
         }
     }
 
     #[inline(always)]
-    fn load(&self, access: &Access, from: &[f32], result: &mut [f32]) {
-        let start = access.outer[self.outer] + self.row * access.rows + self.column * access.columns;
+    fn load(&self, access: &Access, from: Buffer, result: &mut [f32]) {
+        let from = from.from(access.outer[self.outer] + self.row * access.rows + self.column * access.columns);
         for (row, line) in result.chunks_exact_mut(self.columns).enumerate() {
-            let first = start + row * access.rows;
+            let first = row * access.rows;
             match access.columns {
                 1 => line.copy_from_slice(&from[first..first + self.columns]),
                 0 => line.fill(from[first]),
@@ -388,7 +427,7 @@ struct Values<'a> {
     lines: Slots<'a>,
     scalars: &'a [f32],
     accesses: &'a [Access],
-    buffers: &'a [&'a [f32]],
+    buffers: &'a [Buffer<'a>],
     /// What effects write, and how many elements of the share lie before the tile.
     own: (&'a [&'a mut [f32]], usize),
 }

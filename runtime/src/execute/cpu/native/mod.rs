@@ -9,8 +9,8 @@ mod tape;
 #[cfg(test)]
 mod tests;
 
-use super::prepare::{Leave, Source, TileLoop, What};
-use super::tile::Tile;
+use super::prepare::{Leave, Source, TileLoop};
+use super::tile::{Buffer, Tile};
 use code::{Code, Entry, Frame};
 use emit::Isa;
 
@@ -67,8 +67,8 @@ pub(super) struct Parts<'a, 'b, 'c> {
     pub tile: &'a Tile,
     pub scalars: &'a [f32],
     /// Buffers of the accesses that no step loads, and those that steps load from.
-    pub there: &'a [&'b [f32]],
-    pub sources: &'a [&'b [f32]],
+    pub there: &'a [Buffer<'b>],
+    pub sources: &'a [Buffer<'b>],
     /// Slots of one element for each row.
     pub lines: &'a [f32],
     pub slots: &'a mut [f32],
@@ -128,10 +128,10 @@ impl Native {
         let (mut slots, mut effects) = (parts.slots.chunks_mut(body.slot_elements().max(1)).enumerate(), parts.to.iter_mut().enumerate());
         for stream in &group.streams {
             match *stream {
-                Stream::There(number) => frame.read(&parts.there[number][tile.start(&body.there[number])..]),
+                Stream::There(number) => frame.read(parts.there[number].from(tile.start(&body.there[number]))),
                 Stream::Load(number) => {
-                    if let What::Load(access) = &body.steps[number].what {
-                        frame.read(&parts.sources[number][tile.start(access)..]);
+                    if let Some(access) = body.steps[number].access() {
+                        frame.read(parts.sources[number].from(tile.start(access)));
                     }
                 }
                 Stream::Row(slot) => frame.read(&parts.lines[slot * body.height..]),
