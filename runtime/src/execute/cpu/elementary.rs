@@ -354,7 +354,7 @@ fn twice_artanh<M: Math>(m: &mut M, s: M::Value) -> M::Value {
 /// The error function: near zero x + x P(x^2), elsewhere 1 - exp(Q(|x|)), both fitted to the smallest largest error.
 #[inline(always)]
 fn erf<M: Math>(m: &mut M, x: M::Value) -> M::Value {
-    const P: [f32; 7] = [8.538_828e-5, -8.181_925e-4, 5.204_436e-3, -2.686_075_3e-2, 1.128_371_95e-1, -3.761_263_5e-1, 1.283_791_66e-1];
+    const P: [f32; 7] = [8.538_828e-5, -8.181_925e-4, 5.204_436e-3, -2.686_075_3e-2, 1.128_371_95e-1, -3.761_263_5e-1, 1.283_791_7e-1];
     const Q: [f32; 8] =
         [-2.090_991e-5, 4.323_068_7e-4, -4.160_544_6e-3, 2.509_154e-2, -1.082_366_83e-1, -6.333_866e-1, -1.129_495_2, 1.705_569e-4];
     let square = m.binary(Binary::Multiply, x, x);

@@ -86,7 +86,7 @@ impl Tape {
                 note.operands().for_each(|operand| needed[operand] = true);
             }
         }
-        let loaded = |stream: usize| self.notes.iter().any(|note| *note == Note::Load(stream));
+        let loaded = |stream: usize| self.notes.contains(&Note::Load(stream));
         let early = |note: &Note| matches!(note, Note::Store(stream, _) if !loaded(*stream));
         let mut order: Vec<(Id, Id)> = (0..self.notes.len()).filter(|id| needed[*id]).map(|id| (self.place(id, early), id)).collect();
         order.sort_unstable();
