@@ -53,9 +53,9 @@ pub(in super::super) struct Derivative {
     pad: [isize; 2],
     /// Pieces down and across.
     pieces: [usize; 2],
-    /// Samples, and pieces down and across of one, that are a chunk.
+    /// Samples, and pieces down and across of one, that are a chunk. Chunks side by side are a band.
     chunk: [usize; 3],
-    /// Chunks of a part, and how many parts there are.
+    /// Bands of a part, and how many parts there are.
     share: usize,
     parts: usize,
     arch: pulp::Arch,
@@ -78,25 +78,27 @@ impl Derivative {
         let items = sides.iter().zip(blocks).map(|(side, block)| side.channels.div_ceil(block)).product::<usize>();
         let chunk = chunk(samples, pieces);
         let mut room = Derivative { samples, sides, blocks, pad: [slide.pad[0], slide.pad[2]], pieces, chunk, share: 0, parts: 0, arch };
-        let chunks = room.grid().iter().product::<usize>();
+        let [bands, strips] = [room.bands(), room.strips()];
         let wanted = ITEMS.div_ceil(items).min(samples * pieces[0] * pieces[1] / LEAST);
-        room.share = even(chunks, chunks.div_ceil(wanted.max(1)).clamp(1, CHUNKS));
-        room.parts = chunks.div_ceil(room.share);
+        room.share = even(bands, bands.div_ceil(wanted.max(1)).min(CHUNKS / strips));
+        room.parts = bands.div_ceil(room.share);
         Some(room)
     }
 
-    /// Chunks over samples, down and across.
-    fn grid(&self) -> [usize; 3] {
-        let all = [self.samples, self.pieces[0], self.pieces[1]];
-        [0, 1, 2].map(|axis| all[axis].div_ceil(self.chunk[axis]))
+    fn bands(&self) -> usize {
+        self.samples.div_ceil(self.chunk[0]) * self.pieces[0].div_ceil(self.chunk[1])
     }
 
-    /// Samples, pieces down and pieces across of a chunk.
-    fn ranges(&self, number: usize) -> [Range<usize>; 3] {
-        let [_, down, across] = self.grid();
-        let all = [self.samples, self.pieces[0], self.pieces[1]];
-        let at = [number / across / down, number / across % down, number % across];
-        [0, 1, 2].map(|axis| at[axis] * self.chunk[axis]..((at[axis] + 1) * self.chunk[axis]).min(all[axis]))
+    /// Chunks of a band.
+    fn strips(&self) -> usize {
+        self.pieces[1].div_ceil(self.chunk[2])
+    }
+
+    /// Samples and pieces down of a band.
+    fn band(&self, number: usize) -> [Range<usize>; 2] {
+        let down = self.pieces[0].div_ceil(self.chunk[1]);
+        let range = |at: usize, axis: usize, all: usize| at * self.chunk[axis]..((at + 1) * self.chunk[axis]).min(all);
+        [range(number / down, 0, self.samples), range(number % down, 1, self.pieces[0])]
     }
 
     /// Pixels of a side's panels from point to point.
@@ -104,17 +106,22 @@ impl Derivative {
         self.chunk.iter().product::<usize>() * (self.blocks[side] / LANES) + SKEW
     }
 
-    /// Pixels of the largest region of a side.
-    fn region(&self) -> usize {
-        let [samples, down, across] = self.chunk;
-        samples * (2 * down + 2) * (2 * across + 2)
+    /// Rows and columns of a side's pictures in a band with so many pieces down.
+    fn size(&self, side: usize, down: usize) -> [usize; 2] {
+        let more = if side == 0 { 2 } else { 0 };
+        [2 * down + more, 2 * self.pieces[1] + more]
+    }
+
+    /// Pixels of a side's pictures in a band: those of all lines, unless one chunk has all of the band.
+    fn laid(&self, side: usize) -> usize {
+        let lines = if self.strips() > 1 { self.blocks[side] / LANES } else { 1 };
+        lines * self.chunk[0] * self.size(side, self.chunk[1]).iter().product::<usize>()
     }
 
     /// The items with their parts of the result, or of the parts of the result that are to be joined.
     fn items<'a>(&self, to: &'a mut [f32]) -> Vec<Item<'a>> {
         let [lines, columns] = self.sides.map(|side| side.channels);
         let [down, across] = [lines.div_ceil(self.blocks[0]), columns.div_ceil(self.blocks[1])];
-        let chunks = self.grid().iter().product::<usize>();
         let range = |number: usize, size: usize, all: usize| number * size..((number + 1) * size).min(all);
         let mut items: Vec<Item> = (0..self.parts * down * across)
             .map(|number| Item {
@@ -122,7 +129,7 @@ impl Derivative {
                     range(number / across % down, self.blocks[0], lines),
                     range(number % across, self.blocks[1], columns),
                 ],
-                chunks: range(number / across / down, self.share, chunks),
+                bands: range(number / across / down, self.share, self.bands()),
                 to: Vec::new(),
             })
             .collect();
@@ -174,7 +181,7 @@ fn rows(count: usize, tall: usize) -> Vec<(usize, usize)> {
 struct Item<'a> {
     /// Of both sides.
     lines: [Range<usize>; 2],
-    chunks: Range<usize>,
+    bands: Range<usize>,
     /// The places of all columns, row by row.
     to: Vec<&'a mut [f32]>,
 }
@@ -183,7 +190,7 @@ impl Room for Derivative {
     fn memory(&self) -> Memory {
         let (tall, wide) = gemm::tile(self.arch);
         let sums = POINTS * self.blocks[0].next_multiple_of(tall) * self.blocks[1].next_multiple_of(wide);
-        let panels = POINTS * (self.between(0) + self.between(1)) + self.region();
+        let panels: usize = [0, 1].map(|side| POINTS * self.between(side) + self.laid(side)).iter().sum();
         let result = 9 * self.sides[0].channels * self.sides[1].channels;
         let common = if self.parts > 1 { self.parts * result } else { 0 };
         Memory { common, own: LANES * panels + sums }
@@ -242,21 +249,62 @@ impl Tiled for Work<'_, '_> {
     fn run<S: Simd, const M: usize, const V: usize, const W: usize>(mut self, simd: S) {
         let room = self.room;
         let memory = std::mem::take(&mut self.memory);
-        let (pixels, _) = memory.as_chunks_mut::<LANES>();
-        let (left, rest) = pixels.split_at_mut(POINTS * room.between(0));
-        let (right, rest) = rest.split_at_mut(POINTS * room.between(1));
-        let (laid, sums) = rest.split_at_mut(room.region());
+        let pixels = memory.as_chunks_mut::<LANES>().0;
+        let (mut sides, sums) = room.workplaces(pixels);
         let sums = sums.as_flattened_mut().as_chunks_mut::<W>().0.as_chunks_mut::<M>().0;
         let rows = rows(self.item.lines[0].len(), M);
-        let mut region = Region::default();
-        for (turn, number) in self.item.chunks.clone().enumerate() {
-            let ranges = room.ranges(number);
-            self.transform(simd, 0, &ranges, &mut region, laid, left);
-            self.transform(simd, 1, &ranges, &mut region, laid, right);
-            let depth = ranges.iter().map(Range::len).product();
-            self.multiply::<S, M, V, W>(simd, &rows, depth, [left, right], turn == 0, sums);
+        let mut fresh = true;
+        for band in self.item.bands.clone() {
+            let [samples, down] = room.band(band);
+            for (side, own) in sides.iter_mut().enumerate() {
+                own.set(room, side, &samples, &down);
+            }
+            for first in (0..room.pieces[1]).step_by(room.chunk[2]) {
+                let columns = first..(first + room.chunk[2]).min(room.pieces[1]);
+                for (side, own) in sides.iter_mut().enumerate() {
+                    self.transform(simd, side, [samples.len(), down.len()], &columns, own);
+                }
+                let depth = samples.len() * down.len() * columns.len();
+                self.multiply::<S, M, V, W>(simd, &rows, depth, &sides, fresh, sums);
+                fresh = false;
+            }
         }
         self.leave::<S, M, W>(simd, &rows, sums);
+    }
+}
+
+/// What an item makes of one side.
+struct Workplace<'a> {
+    region: Region,
+    /// The pictures of a band.
+    laid: &'a mut [Pixel],
+    /// Windows or pieces of a chunk at the points.
+    panels: &'a mut [Pixel],
+}
+
+impl Derivative {
+    /// The workplaces of both sides, and the rest of the memory.
+    fn workplaces<'a>(&self, memory: &'a mut [Pixel]) -> ([Workplace<'a>; 2], &'a mut [Pixel]) {
+        let mut rest = memory;
+        let mut take = |count: usize| {
+            let (now, behind) = std::mem::take(&mut rest).split_at_mut(count);
+            rest = behind;
+            now
+        };
+        let sides = [0, 1].map(|side| {
+            let (panels, laid) = (take(POINTS * self.between(side)), take(self.laid(side)));
+            Workplace { region: Region::default(), laid, panels }
+        });
+        (sides, rest)
+    }
+}
+
+impl Workplace<'_> {
+    /// Turns to some samples and pieces down.
+    fn set(&mut self, room: &Derivative, side: usize, samples: &Range<usize>, down: &Range<usize>) {
+        let pad = if side == 0 { room.pad } else { [0; 2] };
+        let origin = [2 * down.start as isize - pad[0], -pad[1]];
+        self.region.set(&room.sides[side], samples.clone(), origin, room.size(side, down.len()));
     }
 }
 
@@ -267,34 +315,25 @@ impl Work<'_, '_> {
         self.item.lines[side].len().div_ceil(LANES)
     }
 
-    /// The windows or pieces of a chunk at the points, for all lines of the item.
+    /// The windows or pieces of a chunk at the points, for all lines of the item. The first chunk of a band lays out the band.
     #[inline(always)]
-    fn transform<S: Simd>(
-        &self,
-        simd: S,
-        side: usize,
-        ranges: &[Range<usize>; 3],
-        region: &mut Region,
-        laid: &mut [Pixel],
-        to: &mut [Pixel],
-    ) {
-        let pictures = &self.room.sides[side];
-        let [samples, down, across] = ranges;
-        let count = [samples.len(), down.len(), across.len()];
-        let (pad, more) = if side == 0 { (self.room.pad, 2) } else { ([0; 2], 0) };
-        let origin = [2 * down.start as isize - pad[0], 2 * across.start as isize - pad[1]];
-        let size = [2 * count[1] + more, 2 * count[2] + more];
-        region.set(pictures, samples.clone(), origin, size);
-        let laid = &mut laid[..count[0] * size[0] * size[1]];
-        laid.fill([0.0; LANES]);
-        let groups = self.groups(side);
-        let length = count.iter().product::<usize>() * groups;
+    fn transform<S: Simd>(&self, simd: S, side: usize, [samples, down]: [usize; 2], columns: &Range<usize>, own: &mut Workplace) {
+        let room = self.room;
+        let [height, width] = room.size(side, down);
+        let (groups, whole) = (self.groups(side), samples * height * width);
+        let apart = if room.strips() > 1 { whole } else { 0 };
+        let length = samples * down * columns.len() * groups;
         for group in 0..groups {
-            region.lay(simd, self.pictures[side], pictures, self.item.lines[side].start + group * LANES, laid);
-            let mut points = points(to, self.room.between(side), group, length - group);
+            let laid = &mut own.laid[group * apart..][..whole];
+            if columns.start == 0 {
+                let first = self.item.lines[side].start + group * LANES;
+                own.region.lay(simd, self.pictures[side], &room.sides[side], first, laid);
+            }
+            let mut points = points(own.panels, room.between(side), group, length - group);
+            let size = [samples, down, width];
             match side {
-                0 => region::windows(simd, laid, count, groups, &mut points),
-                _ => region::pieces(simd, laid, count, groups, &mut points),
+                0 => region::windows(simd, laid, size, columns.clone(), groups, &mut points),
+                _ => region::pieces(simd, laid, size, columns.clone(), groups, &mut points),
             }
         }
     }
@@ -306,7 +345,7 @@ impl Work<'_, '_> {
         simd: S,
         rows: &[(usize, usize)],
         depth: usize,
-        panels: [&[Pixel]; 2],
+        places: &[Workplace; 2],
         fresh: bool,
         sums: &mut [[[f32; W]; M]],
     ) {
@@ -315,7 +354,7 @@ impl Work<'_, '_> {
         for point in 0..POINTS {
             let mut sides = [&[][..]; 2];
             for side in 0..2 {
-                sides[side] = panels[side][point * self.room.between(side)..][..depth * groups[side]].as_flattened();
+                sides[side] = places[side].panels[point * self.room.between(side)..][..depth * groups[side]].as_flattened();
             }
             let strides = [groups[0] * LANES, groups[1] * LANES];
             for column in (0..strides[1]).step_by(W) {

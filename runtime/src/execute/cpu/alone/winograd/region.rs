@@ -19,6 +19,8 @@ pub(super) struct Region {
     /// Runs of pixels of a channel: where they begin, and which of `places` are theirs.
     runs: Vec<(usize, Range<usize>)>,
     places: Vec<usize>,
+    /// Whether the places are others than those before, so that zeros may be missing.
+    moved: bool,
 }
 
 /// One of the pictures of a product.
@@ -35,7 +37,7 @@ impl Region {
     /// The part from the row and column `origin` on, of `size` rows and columns of each of the samples.
     pub fn set(&mut self, pictures: &Pictures, samples: Range<usize>, origin: [isize; 2], size: [usize; 2]) {
         self.runs.clear();
-        self.places.clear();
+        let before = std::mem::take(&mut self.places);
         let [rows, columns] = [0, 1].map(|axis| {
             let first = (-origin[axis]).clamp(0, size[axis] as isize) as usize;
             let end = (pictures.size[axis] as isize - origin[axis]).clamp(first as isize, size[axis] as isize) as usize;
@@ -53,11 +55,15 @@ impl Region {
                 }
             }
         }
+        self.moved = self.places != before;
     }
 
     /// Lays out channels `first` on, as many as there are lanes; behind the last channel it is repeated.
     #[inline(always)]
     pub fn lay<S: Simd>(&self, simd: S, data: &[f32], pictures: &Pictures, first: usize, to: &mut [Pixel]) {
+        if self.moved {
+            to.fill([0.0; LANES]);
+        }
         for (from, places) in &self.runs {
             let places = &self.places[places.clone()];
             let mut rows = [&[][..]; LANES];
@@ -110,19 +116,25 @@ fn turn<S: Simd>(simd: S, from: [&[f32]; LANES], places: &[usize], to: &mut [Pix
     }
 }
 
-/// Windows of four by four pixels, two pixels apart, at the points: B^T d B. `count` has the samples, and the windows down and across of
-/// each; from window to window are `step` places of the points.
+/// Windows of four by four pixels, two pixels apart, at the points: B^T d B. They are those of some `columns` of so many `samples` with
+/// windows `down`, in rows of `width` pixels; from window to window are `step` places of the points.
 #[inline(always)]
-pub(super) fn windows<S: Simd>(simd: S, from: &[Pixel], count: [usize; 3], step: usize, to: &mut Points) {
-    let [samples, down, across] = count;
-    let width = 2 * across + 2;
+pub(super) fn windows<S: Simd>(
+    simd: S,
+    from: &[Pixel],
+    [samples, down, width]: [usize; 3],
+    columns: Range<usize>,
+    step: usize,
+    to: &mut Points,
+) {
     for part in 0..LANES / S::F32_LANES {
         let mut at = 0;
         for line in 0..samples * down {
             let first = (line / down * (2 * down + 2) + 2 * (line % down)) * width;
             let lines = lines_of::<4>(from, first, width);
-            let (mut a, mut b) = (window_down(simd, &lines, 0, part), window_down(simd, &lines, 1, part));
-            for column in 1..across + 1 {
+            let first = 2 * columns.start;
+            let (mut a, mut b) = (window_down(simd, &lines, first, part), window_down(simd, &lines, first + 1, part));
+            for column in columns.start + 1..columns.end + 1 {
                 let (c, d) = (window_down(simd, &lines, 2 * column, part), window_down(simd, &lines, 2 * column + 1, part));
                 for i in 0..4 {
                     let made = of_window(simd, [a[i], b[i], c[i], d[i]]);
@@ -139,14 +151,19 @@ pub(super) fn windows<S: Simd>(simd: S, from: &[Pixel], count: [usize; 3], step:
 
 /// Pieces of two by two pixels at the points, A p A^T, but with the opposite sign at infinity.
 #[inline(always)]
-pub(super) fn pieces<S: Simd>(simd: S, from: &[Pixel], count: [usize; 3], step: usize, to: &mut Points) {
-    let [samples, down, across] = count;
-    let width = 2 * across;
+pub(super) fn pieces<S: Simd>(
+    simd: S,
+    from: &[Pixel],
+    [samples, down, width]: [usize; 3],
+    columns: Range<usize>,
+    step: usize,
+    to: &mut Points,
+) {
     for part in 0..LANES / S::F32_LANES {
         let mut at = 0;
         for line in 0..samples * down {
             let [above, below] = lines_of::<2>(from, 2 * line * width, width);
-            for column in 0..across {
+            for column in columns.clone() {
                 let (left, right) = (2 * column, 2 * column + 1);
                 let a = of_piece(simd, [get(simd, &above[left], 0, part), get(simd, &below[left], 0, part)]);
                 let b = of_piece(simd, [get(simd, &above[right], 0, part), get(simd, &below[right], 0, part)]);
