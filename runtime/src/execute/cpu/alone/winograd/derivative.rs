@@ -18,23 +18,27 @@ use super::{LANES, POINTS, get, put};
 const DEPTH: usize = 64;
 
 /// Pieces side by side that are laid out at a time.
-const ACROSS: usize = 16;
+const ACROSS: usize = 32;
 
 /// Lines of a side that an item has at most.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 
 /// Chunks of pieces that are added to one sum: sums of many are joined from parts.
 const CHUNKS: usize = 64;
 
 /// Items below which the pieces are cut into parts, and the fewest pieces of a part.
 const ITEMS: usize = 8;
-const LEAST: usize = 256;
+const LEAST: usize = 128;
+
+/// Items below which blocks of lines are halved, while one has more than so many.
+const FEW: usize = 4;
+const SMALL: usize = 32;
 
 /// Taps below which there is too little to sum.
 const TAPS: usize = 16;
 
-/// Lines of both sides below which the transforms cost more than the products save.
-const FEWEST: usize = 16;
+/// Lines of the picture and of the window, and their product, below which the transforms cost more than the products save.
+const FEWEST: [usize; 3] = [8, 12, 256];
 
 /// Pixels between the points, so that the same depth of all points does not compete for one set of the nearest cache.
 const SKEW: usize = 3;
@@ -65,22 +69,20 @@ impl Derivative {
     /// The convolution `x: [n, c, h, w]` by `w: [o, c, kh, kw]` to the shape `to`; none where it is not of that kind or too small.
     pub fn new(slide: &Slide, x: &[usize], w: &[usize], to: &[usize], arch: pulp::Arch) -> Option<Derivative> {
         let plain = [slide.stride, slide.dilation, slide.input_dilation].iter().all(|pair| *pair == [1, 1]);
-        if !plain || slide.turned || slide.groups != 1 || to[2..] != [3, 3] || w[2] * w[3] < TAPS || x[0].min(w[0]) < FEWEST {
+        let small = x[0] < FEWEST[0] || w[0] < FEWEST[1] || x[0] * w[0] < FEWEST[2];
+        if !plain || slide.turned || slide.groups != 1 || to[2..] != [3, 3] || w[2] * w[3] < TAPS || small {
             return None;
         }
-        let side = |shape: &[usize]| {
+        let sides = [x, w].map(|shape| {
             let plane = shape[2] * shape[3];
             Pictures { channels: shape[0], size: [shape[2], shape[3]], steps: [shape[1] * plane, plane] }
-        };
+        });
         let (samples, pieces) = (x[1], [w[2].div_ceil(2), w[3].div_ceil(2)]);
-        let sides = [side(x), side(w)];
-        let blocks = sides.map(|side| even(side.channels, BLOCK).next_multiple_of(LANES));
-        let items = sides.iter().zip(blocks).map(|(side, block)| side.channels.div_ceil(block)).product::<usize>();
+        let (blocks, parts) = shares([x[0], w[0]], samples * pieces[0] * pieces[1]);
         let chunk = chunk(samples, pieces);
         let mut room = Derivative { samples, sides, blocks, pad: [slide.pad[0], slide.pad[2]], pieces, chunk, share: 0, parts: 0, arch };
-        let [bands, strips] = [room.bands(), room.strips()];
-        let wanted = ITEMS.div_ceil(items).min(samples * pieces[0] * pieces[1] / LEAST);
-        room.share = even(bands, bands.div_ceil(wanted.max(1)).min(CHUNKS / strips));
+        let bands = room.bands();
+        room.share = even(bands, bands.div_ceil(parts).min((CHUNKS / room.strips()).max(1)));
         room.parts = bands.div_ceil(room.share);
         Some(room)
     }
@@ -125,10 +127,7 @@ impl Derivative {
         let range = |number: usize, size: usize, all: usize| number * size..((number + 1) * size).min(all);
         let mut items: Vec<Item> = (0..self.parts * down * across)
             .map(|number| Item {
-                lines: [
-                    range(number / across % down, self.blocks[0], lines),
-                    range(number % across, self.blocks[1], columns),
-                ],
+                lines: [range(number / across % down, self.blocks[0], lines), range(number % across, self.blocks[1], columns)],
                 bands: range(number / across / down, self.share, self.bands()),
                 to: Vec::new(),
             })
@@ -138,6 +137,21 @@ impl Derivative {
             items[first..].iter_mut().zip(line.chunks_mut(9 * self.blocks[1])).for_each(|(item, piece)| item.to.push(piece));
         }
         items
+    }
+}
+
+/// Lines of each side that an item has, and in how many parts the pieces are cut.
+fn shares(lines: [usize; 2], pieces: usize) -> ([usize; 2], usize) {
+    let block = |side: usize, most: usize| even(lines[side], most).next_multiple_of(LANES);
+    let mut blocks = [block(0, BLOCK), block(1, BLOCK)];
+    loop {
+        let items = lines[0].div_ceil(blocks[0]) * lines[1].div_ceil(blocks[1]);
+        let parts = ITEMS.div_ceil(items).min(pieces / LEAST).max(1);
+        let larger = usize::from(blocks[1] >= blocks[0]);
+        if items * parts >= FEW || blocks[larger] <= SMALL {
+            return (blocks, parts);
+        }
+        blocks[larger] = block(larger, blocks[larger] / 2);
     }
 }
 
@@ -157,7 +171,7 @@ fn chunk(samples: usize, [down, across]: [usize; 2]) -> [usize; 3] {
 
 /// Rows of the tiles of a product of `count` rows, the first and how many, given that a tile has at most `tall`. Two tiles of two thirds
 /// are faster than a whole one with one of a third. No tile reads beyond the lanes of the last row.
-fn rows(count: usize, tall: usize) -> Vec<(usize, usize)> {
+pub(super) fn rows(count: usize, tall: usize) -> Vec<(usize, usize)> {
     let (whole, rest) = (count / tall, count % tall);
     let mut list: Vec<(usize, usize)> = (0..whole).map(|number| (number * tall, tall)).collect();
     let mut last = whole * tall;

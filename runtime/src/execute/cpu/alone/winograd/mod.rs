@@ -4,6 +4,8 @@
 
 mod derivative;
 mod region;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
