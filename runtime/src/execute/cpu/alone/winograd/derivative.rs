@@ -411,7 +411,7 @@ impl Work<'_, '_> {
                             put::<S, LANES>(&mut made[place], 0, part, places[place]);
                         }
                     }
-                    interleave(&made, to);
+                    interleave(simd, &made, to);
                 }
             }
         }
@@ -420,11 +420,24 @@ impl Work<'_, '_> {
 
 /// The places of lines side by side, line by line.
 #[inline(always)]
-fn interleave(made: &[[f32; LANES]; 9], to: &mut [f32]) {
-    for (lane, to) in to.as_chunks_mut::<9>().0.iter_mut().enumerate().take(LANES) {
-        for place in 0..9 {
-            to[place] = made[place][lane];
+fn interleave<S: Simd>(simd: S, made: &[[f32; LANES]; 9], to: &mut [f32]) {
+    let to = to.as_chunks_mut::<9>().0;
+    let Some(to) = to.first_chunk_mut::<LANES>() else {
+        for (lane, to) in to.iter_mut().enumerate() {
+            for place in 0..9 {
+                to[place] = made[place][lane];
+            }
         }
+        return;
+    };
+    for first in [0, 4] {
+        let turned = region::fours(simd, &[made[first], made[first + 1], made[first + 2], made[first + 3]]);
+        for lane in 0..LANES {
+            to[lane][first..first + 4].copy_from_slice(&turned[lane % 4][lane / 4 * 4..][..4]);
+        }
+    }
+    for lane in 0..LANES {
+        to[lane][8] = made[8][lane];
     }
 }
 

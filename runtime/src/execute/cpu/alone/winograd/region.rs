@@ -84,7 +84,7 @@ fn turn<S: Simd>(simd: S, from: [&[f32]; LANES], places: &[usize], to: &mut [Pix
     for i in 0..LANES {
         rows[i] = &from[i][..count];
     }
-    if count < 4 || S::IS_SCALAR {
+    if count < 4 {
         for (pixel, place) in places.iter().enumerate() {
             let to = &mut to[*place];
             for i in 0..LANES {
@@ -102,18 +102,36 @@ fn turn<S: Simd>(simd: S, from: [&[f32]; LANES], places: &[usize], to: &mut [Pix
                 four[i][4 * j..4 * j + 4].copy_from_slice(&rows[4 * j + i][at..at + 4]);
             }
         }
-        for part in 0..LANES / S::F32_LANES {
-            let mut lines = [simd.splat_f32s(0.0); 4];
-            for i in 0..4 {
-                lines[i] = get(simd, &four[i], 0, part);
-            }
-            // Four lanes of four registers are turned like a matrix, all fours of lanes alike.
-            let turned = simd.deinterleave_shfl_f32s(lines);
-            for i in 0..4 {
-                put::<S, LANES>(&mut to[places[at + i]], 0, part, turned[i]);
-            }
+        let turned = fours(simd, &four);
+        for i in 0..4 {
+            to[places[at + i]] = turned[i];
         }
     }
+}
+
+/// Four lanes of four rows turned like a matrix, all fours of lanes alike.
+#[inline(always)]
+pub(super) fn fours<S: Simd>(simd: S, from: &[[f32; LANES]; 4]) -> [[f32; LANES]; 4] {
+    let mut to = [[0.0; LANES]; 4];
+    if S::IS_SCALAR {
+        for lane in 0..LANES {
+            for i in 0..4 {
+                to[lane % 4][lane / 4 * 4 + i] = from[i][lane];
+            }
+        }
+        return to;
+    }
+    for part in 0..LANES / S::F32_LANES {
+        let mut lines = [simd.splat_f32s(0.0); 4];
+        for i in 0..4 {
+            lines[i] = get(simd, &from[i], 0, part);
+        }
+        let turned = simd.deinterleave_shfl_f32s(lines);
+        for i in 0..4 {
+            put::<S, LANES>(&mut to[i], 0, part, turned[i]);
+        }
+    }
+    to
 }
 
 /// Windows of four by four pixels, two pixels apart, at the points: B^T d B. They are those of some `columns` of so many `samples` with
