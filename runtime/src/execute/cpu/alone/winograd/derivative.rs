@@ -392,14 +392,12 @@ impl Work<'_, '_> {
     /// Writes the places of all lines: G^T m G.
     #[inline(always)]
     fn leave<S: Simd, const M: usize, const W: usize>(&mut self, simd: S, rows: &[(usize, usize)], sums: &[[[f32; W]; M]]) {
-        let columns = self.item.lines[1].len();
         let across = (self.groups(1) * LANES).div_ceil(W);
         let between = across * rows.len();
         let mut made = [[0.0; LANES]; 9];
         for (tile, (row, height)) in rows.iter().enumerate() {
-            for line in 0..*height {
-                let to = self.item.to[row + line].chunks_mut(9 * LANES);
-                for (number, to) in to.take(columns.div_ceil(LANES)).enumerate() {
+            for (line, to) in self.item.to[*row..row + height].iter_mut().enumerate() {
+                for (number, to) in to.chunks_mut(9 * LANES).enumerate() {
                     let (column, first) = (number * LANES / W, number * LANES % W);
                     for part in 0..LANES / S::F32_LANES {
                         let mut own = [simd.splat_f32s(0.0); POINTS];

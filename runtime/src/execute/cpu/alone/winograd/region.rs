@@ -67,9 +67,9 @@ impl Region {
         for (from, places) in &self.runs {
             let places = &self.places[places.clone()];
             let mut rows = [&[][..]; LANES];
-            for i in 0..LANES {
+            for (i, row) in rows.iter_mut().enumerate() {
                 let channel = (first + i).min(pictures.channels - 1);
-                rows[i] = &data[channel * pictures.steps[0] + from..][..places.len()];
+                *row = &data[channel * pictures.steps[0] + from..][..places.len()];
             }
             turn(simd, rows, places, to);
         }
