@@ -197,6 +197,12 @@ fn convolutions() {
         // Derivatives of weights: few results, windows as large as pictures.
         ([20, 3, 30, 29], [17, 3, 30, 29], same),
         ([20, 3, 8, 8], [17, 3, 8, 8], same),
+        ([5, 3, 30, 29], [17, 3, 30, 29], same),
+        // By minimal filtering: chunks side by side, several blocks of results, sums of many parts, pads of all kinds.
+        ([33, 2, 20, 70], [40, 2, 20, 70], same),
+        ([10, 7, 4, 4], [130, 7, 4, 4], same),
+        ([12, 5, 64, 66], [24, 5, 64, 66], same),
+        ([12, 1, 9, 14], [30, 1, 10, 13], Slide { pad: [2, 1, -1, 2], ..plain }),
         ([1, 60, 17, 18], [20, 3, 17, 18], Slide { groups: 20, ..same }),
         ([10, 2, 33, 31], [16, 2, 17, 16], Slide { dilation: [2, 2], pad: [1, 1, 1, 1], ..plain }),
         ([1, 40, 17, 18], [20, 2, 9, 9], Slide { groups: 20, dilation: [2, 2], pad: [1, 1, 1, 1], ..plain }),

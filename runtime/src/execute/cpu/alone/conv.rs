@@ -9,7 +9,7 @@ use super::direct::Direct;
 use super::dots::Dots;
 use super::gemm::{self, Item, Places, Side, Sizes, Strided, clear_end, spread};
 use super::sweep::Sweep;
-use super::winograd::Winograd;
+use super::winograd::{Derivative, Winograd};
 use super::{Hands, Memory, Room};
 
 /// Results of a group up to which windows are summed directly.
@@ -125,6 +125,9 @@ impl Conv {
         // As if the weight was not turned.
         let w = &if slide.turned { [w[1], w[0], w[2], w[3]] } else { [w[0], w[1], w[2], w[3]] };
         let frame = Frame::new(slide, x, w, to);
+        if let Some(room) = Derivative::new(slide, x, w, to, arch) {
+            return Box::new(room);
+        }
         if let Some(room) = Dots::new(slide, x, w, to).filter(|_| !slide.turned) {
             return Box::new(room);
         }

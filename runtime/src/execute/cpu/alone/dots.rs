@@ -1,6 +1,7 @@
-//! Convolutions of many taps and few places, which gradients of weights are: every result is one long dot product of two pictures that
-//! [`super::planes`] lays out alike, so that a place is a distance between them. Tiles of several results by several places are summed in
-//! [`LANES`] lanes, whatever the processor has, and emptied after a fixed number of elements.
+//! Convolutions of many taps and few places, which gradients of weights are (but those that [`super::winograd`] takes): every result is
+//! one long dot product of two pictures that [`super::planes`] lays out alike, so that a place is a distance between them. Tiles of
+//! several results by several places are summed in [`LANES`] lanes, whatever the processor has, and emptied after a fixed number of
+//! elements.
 
 use std::ops::Range;
 

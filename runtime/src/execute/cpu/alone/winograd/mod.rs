@@ -2,10 +2,17 @@
 //! of four by four pixels and the weights become sums at sixteen points, a product of matrices at each point makes two by two results of
 //! a window. That is 16 products where the definition has 36.
 
+mod derivative;
+mod region;
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use pulp::Simd;
 use segc_compiler::kernel::Slide;
+
+pub(super) use derivative::Derivative;
 
 use super::gemm::{self, DEPTH, Places, Tiled};
 use super::{Hands, Memory, Room, conv};
