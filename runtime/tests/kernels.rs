@@ -203,6 +203,11 @@ fn convolutions() {
         // More than is laid out at a time.
         ([5, 512, 33, 31], [2, 512, 1, 1], plain),
         ([7, 150, 40, 40], [2, 150, 40, 40], same),
+        ([5, 16, 70, 66], [16, 16, 3, 3], same),
+        // Tiles of eight results: long sums, groups, several tiles.
+        ([2, 12, 21, 35], [16, 12, 5, 5], Slide { pad: [2; 4], ..plain }),
+        ([2, 24, 20, 33], [32, 12, 3, 3], Slide { groups: 2, ..same }),
+        ([3, 9, 14, 40], [40, 9, 3, 3], same),
         // Derivatives of weights: few results, windows as large as pictures.
         ([20, 3, 30, 29], [17, 3, 30, 29], same),
         ([20, 3, 8, 8], [17, 3, 8, 8], same),

@@ -50,13 +50,7 @@ fn block(depth: usize) -> usize {
 }
 
 /// Makes all items, each a part of one product. `hands.common` begins with room for the packed right side.
-pub(super) fn multiply<'a>(
-    sizes: Sizes,
-    left: &Strided,
-    right: &Strided,
-    items: impl Iterator<Item = Item<'a>> + Send,
-    hands: &mut Hands,
-) {
+pub(super) fn multiply<'a>(sizes: Sizes, left: &Strided, right: &Strided, items: impl Iterator<Item = Item<'a>> + Send, hands: &mut Hands) {
     let (arch, block) = (hands.arch, block(sizes.depth));
     let common = std::mem::take(&mut hands.common);
     let packed = &mut common[..packed(sizes, arch)];
