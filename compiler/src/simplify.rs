@@ -1,6 +1,7 @@
 //! Named rewrites, graph to graph: `fold` numbers, `lift` work on repeated values before the repetition, drop `identity` work,
 //! pull `factors` and signs outwards, join `choices`, write `outer` products as repetitions, `shorten` views and sums of repetitions,
-//! `gather` sums of moved copies into one stencil, split small leading axes into `planes`, read `shares` of a sum where they are kept.
+//! `gather` sums of moved copies into one stencil, split small leading axes into `planes`, let products make and read `turns` of axes
+//! themselves, read `shares` of a sum where they are kept.
 //! Equal nodes are shared and dead ones dropped whenever a graph is rebuilt.
 
 mod choices;
@@ -9,6 +10,7 @@ mod gather;
 mod outer;
 mod planes;
 mod shares;
+mod turns;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ pub fn simplify(graph: &Graph) -> Graph {
     let graph = settle(graph);
     let graph = settle(&planes::planes(&graph));
     let graph = settle(&gather::gather(&graph));
+    let graph = turns::turns(&graph);
     factors::reciprocals(&shares::shares(&graph))
 }
 

@@ -103,6 +103,15 @@ fn contractions() {
             dot("ij kj -> jik", &[6, 5], &[7, 5]),
             dot("ii i -> i", &[6, 6], &[6]),
             dot("ik kj -> ij", &[6, 1], &[1, 9]),
+            // Left sides that are read where they lie: several blocks of depths, several items, tiles that are not full.
+            dot("ik kj -> ij", &[297, 550], &[550, 273]),
+            dot("ik jk -> ij", &[33, 2], &[21, 2]),
+            dot("fk btk -> btf", &[75, 290], &[2, 23, 290]),
+            dot("fk btk -> bft", &[75, 19], &[2, 50, 19]),
+            dot("btf fk -> btk", &[2, 250, 40], &[40, 16]),
+            dot("bhqk bhkd -> bqhd", &[2, 3, 41, 277], &[2, 3, 277, 48]),
+            dot("bqhd bkhd -> bhqk", &[2, 67, 3, 8], &[2, 45, 3, 8]),
+            dot("iik kj -> ij", &[35, 35, 12], &[12, 33]),
         ],
         2e-6,
     );
@@ -194,6 +203,11 @@ fn convolutions() {
         // More than is laid out at a time.
         ([5, 512, 33, 31], [2, 512, 1, 1], plain),
         ([7, 150, 40, 40], [2, 150, 40, 40], same),
+        ([5, 16, 70, 66], [16, 16, 3, 3], same),
+        // Tiles of eight results: long sums, groups, several tiles.
+        ([2, 12, 21, 35], [16, 12, 5, 5], Slide { pad: [2; 4], ..plain }),
+        ([2, 24, 20, 33], [32, 12, 3, 3], Slide { groups: 2, ..same }),
+        ([3, 9, 14, 40], [40, 9, 3, 3], same),
         // Derivatives of weights: few results, windows as large as pictures.
         ([20, 3, 30, 29], [17, 3, 30, 29], same),
         ([20, 3, 8, 8], [17, 3, 8, 8], same),

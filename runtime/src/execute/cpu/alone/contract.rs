@@ -5,6 +5,7 @@ use segc_compiler::kernel::Join;
 use segc_compiler::tensor::strides;
 
 use super::gemm::{self, Item, Places, Sizes, Strided};
+use super::lying;
 use super::permute::Permute;
 use super::reduce::Reduce;
 use super::thin::Thin;
@@ -25,6 +26,8 @@ pub(super) struct Contract {
     sizes: Sizes,
     left: Places,
     right: Places,
+    /// Whether the left side is read where it lies.
+    lies: bool,
     /// Batch and row of each row of the product.
     rows: Vec<(usize, usize)>,
     /// From the product's order to the result's.
@@ -101,6 +104,7 @@ impl Contract {
             folds,
             swapped,
             sizes,
+            lies: lying::fits(&left, sizes),
             left,
             right,
             rows: number(&batches).into_iter().zip(number(&rows)).collect(),
@@ -123,7 +127,7 @@ impl Contract {
             return Thin { left, right }.run(&self.rows, columns, to, hands);
         }
         let across = columns.div_ceil(gemm::BLOCK);
-        let height = self.sizes.height(self.sizes.batches * across);
+        let height = if self.lies { lying::height(self.sizes) } else { self.sizes.height(self.sizes.batches * across) };
         let down = rows.div_ceil(height);
         let mut items: Vec<Item> = (0..self.sizes.batches * down * across)
             .map(|number| {
@@ -141,7 +145,10 @@ impl Contract {
             let first = (batch * down + row / height) * across;
             items[first..].iter_mut().zip(line.chunks_mut(gemm::BLOCK)).for_each(|(item, piece)| item.to.push(piece));
         }
-        gemm::multiply(self.sizes, &left, &right, items.into_iter(), hands);
+        match self.lies {
+            true => lying::multiply(self.sizes, &left, &right, items.into_iter(), hands),
+            false => gemm::multiply(self.sizes, &left, &right, items.into_iter(), hands),
+        }
     }
 }
 
@@ -149,7 +156,11 @@ impl Room for Contract {
     fn memory(&self) -> Memory {
         let folded: usize = self.folds.iter().flatten().map(|(_, size)| size).sum();
         let product = self.sizes.batches * self.sizes.rows * self.sizes.columns;
-        let (common, own) = if self.is_thin() { (0, 0) } else { (self.sizes.common(self.arch), self.sizes.own(self.arch)) };
+        let (common, own) = match () {
+            () if self.is_thin() => (0, 0),
+            () if self.lies => (lying::packed(self.sizes, self.arch), 0),
+            () => (self.sizes.common(self.arch), self.sizes.own(self.arch)),
+        };
         Memory { common: folded + if self.turn.is_some() { product } else { 0 } + common, own }
     }
 

@@ -66,7 +66,12 @@ pub(super) fn tile(arch: pulp::Arch) -> (usize, usize) {
 impl Sizes {
     /// Elements of the packed left side, for all threads.
     pub fn common(&self, arch: pulp::Arch) -> usize {
-        self.batches * self.padded(arch) * self.depth
+        self.packed(tile(arch).0)
+    }
+
+    /// Elements of the left side packed so many rows to a panel.
+    pub fn packed(&self, rows: usize) -> usize {
+        self.batches * self.rows.next_multiple_of(rows) * self.depth
     }
 
     /// Elements of the packed right side, of each thread.
@@ -97,7 +102,7 @@ pub(super) fn multiply<'a>(
     let (arch, padded) = (hands.arch, sizes.padded(hands.arch));
     let common = std::mem::take(&mut hands.common);
     let packed = &mut common[..sizes.common(arch)];
-    pack_left(sizes, left, packed, hands);
+    pack_left(sizes, tile(arch).0, left, packed, hands);
     let packed = &*packed;
     hands.team.each(items, hands.own, |item, memory| {
         let packed = &packed[item.batch * padded * sizes.depth..][..padded * sizes.depth];
@@ -106,27 +111,38 @@ pub(super) fn multiply<'a>(
     hands.common = common;
 }
 
-/// Packs the left side into its panels.
-pub(super) fn pack_left(sizes: Sizes, left: &impl Side, packed: &mut [f32], hands: &mut Hands) {
-    match tile(hands.arch).0 {
-        12 => pack_panels::<12>(sizes, left, packed, hands),
-        6 => pack_panels::<6>(sizes, left, packed, hands),
-        _ => pack_panels::<4>(sizes, left, packed, hands),
+/// Packs the left side into panels of so many rows.
+pub(super) fn pack_left(sizes: Sizes, rows: usize, left: &impl Side, packed: &mut [f32], hands: &mut Hands) {
+    let lines = (sizes.rows, sizes.depth);
+    match rows {
+        12 => pack_panels::<12>(lines, DEPTH, left, packed, hands),
+        8 => pack_panels::<8>(lines, DEPTH, left, packed, hands),
+        6 => pack_panels::<6>(lines, DEPTH, left, packed, hands),
+        _ => pack_panels::<4>(lines, DEPTH, left, packed, hands),
     }
 }
 
-/// Block of depths by block of depths, each in panels of `M` rows.
-fn pack_panels<const M: usize>(sizes: Sizes, left: &impl Side, packed: &mut [f32], hands: &mut Hands) {
-    let padded = sizes.rows.next_multiple_of(M);
-    let panels = packed.chunks_mut((padded * sizes.depth).max(1)).enumerate().flat_map(|(batch, all)| {
-        all.chunks_mut(padded * DEPTH).enumerate().flat_map(move |(block, chunk)| {
+/// Packs the right side into panels of blocks of so many depths.
+pub(super) fn pack_right(sizes: Sizes, block: usize, right: &impl Side, packed: &mut [f32], hands: &mut Hands) {
+    let lines = (sizes.columns, sizes.depth);
+    match tile(hands.arch).1 {
+        32 => pack_panels::<32>(lines, block, right, packed, hands),
+        _ => pack_panels::<16>(lines, block, right, packed, hands),
+    }
+}
+
+/// All batches of so many lines and depths, block of depths by block of depths, each in panels of `M` lines.
+fn pack_panels<const M: usize>((lines, depth): (usize, usize), block: usize, side: &impl Side, packed: &mut [f32], hands: &mut Hands) {
+    let padded = lines.next_multiple_of(M);
+    let panels = packed.chunks_mut((padded * depth).max(1)).enumerate().flat_map(|(batch, all)| {
+        all.chunks_mut(padded * block).enumerate().flat_map(move |(number, chunk)| {
             let depths = chunk.len() / padded;
             // Some panels at a time, so that an item is not too small.
-            chunk.chunks_mut(8 * M * depths).enumerate().map(move |(group, part)| (batch, block * DEPTH, depths, group * 8 * M, part))
+            chunk.chunks_mut(8 * M * depths).enumerate().map(move |(group, part)| (batch, number * block, depths, group * 8 * M, part))
         })
     });
-    hands.team.each(panels, hands.own, |(batch, first, depths, row, part), _| {
-        left.pack(batch, row..(row + 8 * M).min(sizes.rows), first..first + depths, part.as_chunks_mut::<M>().0);
+    hands.team.each(panels, hands.own, |(batch, first, depths, line, part), _| {
+        side.pack(batch, line..(line + 8 * M).min(lines), first..first + depths, part.as_chunks_mut::<M>().0);
     });
 }
 

@@ -8,6 +8,7 @@ mod direct;
 mod dots;
 mod gather;
 mod gemm;
+mod lying;
 mod max_pool;
 mod parts;
 mod permute;

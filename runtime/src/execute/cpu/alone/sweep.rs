@@ -7,7 +7,7 @@ use pulp::Simd;
 use segc_compiler::kernel::Slide;
 
 use super::gemm::{self, DEPTH, Places, Sizes, Strided, Tiled};
-use super::planes::{Axis, Layout, ROUND, Reach};
+use super::planes::{Axis, Layout, Reach};
 use super::{Hands, Memory, Room, conv};
 
 /// Places of an item with the gaps between them, unless a row has more.
@@ -15,6 +15,12 @@ const RUN: usize = 512;
 
 /// Results of an item.
 const TALL: usize = 192;
+
+/// Results of a tile where the usual one leaves a few over, which would not keep the processor busy.
+const EVEN: usize = 8;
+
+/// Elements of pictures that are laid out at a time, unless one has more: they stay in the second cache until they are read.
+const ROUND: usize = 1 << 18;
 
 /// A tile reads at most so far beyond the last plane.
 const BEYOND: usize = 64;
@@ -31,6 +37,8 @@ pub(super) struct Sweep {
     together: usize,
     phases: Vec<Phase>,
     cut: Cut,
+    /// Results of a tile.
+    tall: usize,
     arch: pulp::Arch,
 }
 
@@ -44,6 +52,14 @@ struct Phase {
     reads: Vec<usize>,
     /// Where its packed weights begin.
     packed: usize,
+}
+
+/// Results of a tile: [`EVEN`] where that leaves none over and the usual tile leaves a few.
+fn tall(results: usize, arch: pulp::Arch) -> usize {
+    match gemm::tile(arch).0 {
+        usual if usual > EVEN && (1..=4).contains(&(results % usual)) && results.is_multiple_of(EVEN) => EVEN,
+        usual => usual,
+    }
 }
 
 /// How the places of a phase are shared by items: some samples, or some rows of one.
@@ -66,19 +82,20 @@ impl Sweep {
         let together = (ROUND / (x[1] * one.channel()).max(1)).clamp(1, x[0].max(1));
         let layout = Layout::new(axes, together);
         let (channels, results) = (w[1], w[0] / slide.groups);
+        let tall = tall(results, arch);
         let weights = conv::weights(slide, results, channels, w[2] * w[3]);
         let mut phases: Vec<Phase> = Vec::new();
         for number in (0..layout.axes[0].every).flat_map(|a| (0..layout.axes[1].every).map(move |b| [a, b])) {
-            let packed = phases.last().map_or(0, |last| last.packed + last.sizes.common(arch));
+            let packed = phases.last().map_or(0, |last| last.packed + last.sizes.packed(tall));
             phases.push(Phase::new(&layout, number, &weights, [w[2], w[3]], packed));
         }
         let cut = Cut::new(&layout, together, gemm::tile(arch).1);
         let picture = x[2] * x[3];
-        Some(Sweep { groups: slide.groups, channels, results, picture, layout, together, phases, cut, arch })
+        Some(Sweep { groups: slide.groups, channels, results, picture, layout, together, phases, cut, tall, arch })
     }
 
     fn packed(&self) -> usize {
-        self.phases.last().map_or(0, |last| last.packed + last.sizes.common(self.arch))
+        self.phases.last().map_or(0, |last| last.packed + last.sizes.packed(self.tall))
     }
 
     fn laid(&self) -> usize {
@@ -181,7 +198,7 @@ struct Item<'a> {
 
 impl Room for Sweep {
     fn memory(&self) -> Memory {
-        let (height, width) = gemm::tile(self.arch);
+        let (height, width) = (self.tall, gemm::tile(self.arch).1);
         let long = self.phases.iter().any(|phase| phase.reads.len() > DEPTH);
         let run = tiles(&self.layout, self.cut.samples, self.cut.rows, width) * width;
         let own = if long { self.results.min(TALL).next_multiple_of(height) * run } else { 0 };
@@ -193,7 +210,7 @@ impl Room for Sweep {
         let (packed, planes) = common.split_at_mut(self.packed());
         for phase in &self.phases {
             let left = Strided { data: operands[1], places: &phase.weights };
-            gemm::pack_left(phase.sizes, &left, &mut packed[phase.packed..][..phase.sizes.common(self.arch)], hands);
+            gemm::pack_left(phase.sizes, self.tall, &left, &mut packed[phase.packed..][..phase.sizes.packed(self.tall)], hands);
         }
         let whole = self.groups * self.channels * self.picture;
         let pictures = operands[0].chunks((self.together * whole).max(1));
@@ -296,6 +313,17 @@ struct Part<'a, 'b, 'c> {
 impl Tiled for Part<'_, '_, '_> {
     #[inline(always)]
     fn run<S: Simd, const M: usize, const V: usize, const W: usize>(self, simd: S) {
+        match self.work.sweep.tall {
+            EVEN if M > EVEN => self.tiles::<S, EVEN, V, W>(simd),
+            _ => self.tiles::<S, M, V, W>(simd),
+        }
+    }
+}
+
+impl Part<'_, '_, '_> {
+    /// Tiles of `M` results.
+    #[inline(always)]
+    fn tiles<S: Simd, const M: usize, const V: usize, const W: usize>(self, simd: S) {
         let Part { work, phase, runs } = self;
         let Work { sweep, packed, planes, item, memory } = work;
         let (depth, padded) = (phase.reads.len(), sweep.results.next_multiple_of(M));
