@@ -7,7 +7,7 @@ use pulp::Simd;
 use segc_compiler::kernel::Slide;
 
 use super::gemm::{self, DEPTH, Places, Sizes, Strided, Tiled};
-use super::planes::{Axis, Layout, Reach};
+use super::planes::{Axis, Layout, ROUND, Reach};
 use super::{Hands, Memory, Room, conv};
 
 /// Places of an item with the gaps between them, unless a row has more.
@@ -19,8 +19,12 @@ const TALL: usize = 192;
 /// Results of a tile where the usual one leaves a few over, which would not keep the processor busy.
 const EVEN: usize = 8;
 
-/// Elements of pictures that are laid out at a time, unless one has more: they stay in the second cache until they are read.
-const ROUND: usize = 1 << 18;
+/// Elements of pictures that a thread lays out for itself, as near as whole samples allow, and at most: they stay in its second cache
+/// until they are read.
+const OWN: [usize; 2] = [1 << 16, 1 << 17];
+
+/// How many such items there are at least.
+const ITEMS: usize = 8;
 
 /// A tile reads at most so far beyond the last plane.
 const BEYOND: usize = 64;
@@ -35,6 +39,8 @@ pub(super) struct Sweep {
     layout: Layout,
     /// Samples that are laid out at a time.
     together: usize,
+    /// Whether each thread lays them out for itself.
+    apart: bool,
     phases: Vec<Phase>,
     cut: Cut,
     /// Results of a tile.
@@ -79,7 +85,9 @@ impl Sweep {
         if 2 * useful < one.sample() {
             return None;
         }
-        let together = (ROUND / (x[1] * one.channel()).max(1)).clamp(1, x[0].max(1));
+        let planes = (x[1] * one.channel()).max(1);
+        let apart = planes <= OWN[1] && x[0] >= ITEMS;
+        let together = if apart { (OWN[0] / planes).clamp(1, x[0] / ITEMS) } else { (ROUND / planes).clamp(1, x[0].max(1)) };
         let layout = Layout::new(axes, together);
         let (channels, results) = (w[1], w[0] / slide.groups);
         let tall = tall(results, arch);
@@ -91,7 +99,7 @@ impl Sweep {
         }
         let cut = Cut::new(&layout, together, gemm::tile(arch).1);
         let picture = x[2] * x[3];
-        Some(Sweep { groups: slide.groups, channels, results, picture, layout, together, phases, cut, tall, arch })
+        Some(Sweep { groups: slide.groups, channels, results, picture, layout, together, apart, phases, cut, tall, arch })
     }
 
     fn packed(&self) -> usize {
@@ -100,6 +108,13 @@ impl Sweep {
 
     fn laid(&self) -> usize {
         self.groups * self.channels * self.layout.channel()
+    }
+
+    /// One channel of some samples.
+    fn lay(&self, pictures: &[f32], channel: usize, to: &mut [f32]) {
+        let picture = self.picture;
+        let samples = pictures.chunks((self.groups * self.channels * picture).max(1));
+        self.layout.lay(samples.map(|sample| &sample[channel * picture..][..picture]), to);
     }
 
     /// Places of the result of one sample.
@@ -202,7 +217,9 @@ impl Room for Sweep {
         let long = self.phases.iter().any(|phase| phase.reads.len() > DEPTH);
         let run = tiles(&self.layout, self.cut.samples, self.cut.rows, width) * width;
         let own = if long { self.results.min(TALL).next_multiple_of(height) * run } else { 0 };
-        Memory { common: self.packed() + self.laid() + BEYOND, own }
+        let planes = (self.laid() + BEYOND).next_multiple_of(16);
+        let (common, laid) = if self.apart { (0, planes) } else { (planes, 0) };
+        Memory { common: self.packed() + common, own: laid + own }
     }
 
     fn run(&self, operands: &[&[f32]], result: &mut [f32], hands: &mut Hands) {
@@ -213,18 +230,27 @@ impl Room for Sweep {
             gemm::pack_left(phase.sizes, self.tall, &left, &mut packed[phase.packed..][..phase.sizes.packed(self.tall)], hands);
         }
         let whole = self.groups * self.channels * self.picture;
-        let pictures = operands[0].chunks((self.together * whole).max(1));
-        for (pictures, result) in pictures.zip(result.chunks_mut((self.together * self.groups * self.results * self.made()).max(1))) {
-            let channels = planes[..self.laid()].chunks_mut(self.layout.channel().max(1)).enumerate();
-            hands.team.each(channels, hands.own, |(channel, to), _| {
-                let own = pictures.chunks(whole.max(1)).map(|sample| &sample[channel * self.picture..][..self.picture]);
-                self.layout.lay(own, to);
+        let made = self.together * self.groups * self.results * self.made();
+        let rounds = operands[0].chunks((self.together * whole).max(1)).zip(result.chunks_mut(made.max(1)));
+        let (packed, arch) = (&*packed, self.arch);
+        if self.apart {
+            hands.team.each(rounds, hands.own, |(pictures, result), memory| {
+                let (planes, memory) = memory.split_at_mut((self.laid() + BEYOND).next_multiple_of(16));
+                let channels = planes[..self.laid()].chunks_mut(self.layout.channel().max(1)).enumerate();
+                channels.for_each(|(channel, to)| self.lay(pictures, channel, to));
+                for item in self.items(result) {
+                    arch.dispatch(Work { sweep: self, packed, planes, item, memory });
+                }
             });
-            let (packed, planes) = (&*packed, &planes[..self.laid() + BEYOND]);
-            let arch = self.arch;
-            hands.team.each(self.items(result).into_iter(), hands.own, |item, memory| {
-                arch.dispatch(Work { sweep: self, packed, planes, item, memory });
-            });
+        } else {
+            for (pictures, result) in rounds {
+                let channels = planes[..self.laid()].chunks_mut(self.layout.channel().max(1)).enumerate();
+                hands.team.each(channels, hands.own, |(channel, to), _| self.lay(pictures, channel, to));
+                let planes = &planes[..self.laid() + BEYOND];
+                hands.team.each(self.items(result).into_iter(), hands.own, |item, memory| {
+                    arch.dispatch(Work { sweep: self, packed, planes, item, memory });
+                });
+            }
         }
         hands.common = common;
     }
