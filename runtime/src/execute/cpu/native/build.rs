@@ -235,7 +235,8 @@ impl<'a> Building<'a> {
         };
         let elements = self.body.outer * self.body.rows * self.body.columns;
         let only_written = |stream: &usize| matches!(streams[*stream], Stream::Effect(_)) && !tape.notes.contains(&Note::Load(*stream));
-        let past: Vec<usize> = (0..streams.len()).filter(only_written).collect();
+        // One only: several at once take longer than through the caches.
+        let past: Vec<usize> = (0..streams.len()).find(only_written).into_iter().collect();
         let one_row = flat || self.body.height == 1;
         let group_past = if one_row && elements >= PAST && !past.is_empty() { Some(entry(past)?) } else { None };
         let entry = entry(Vec::new())?;
