@@ -150,7 +150,9 @@ impl TileLoop {
         let [outer, rows, columns] = body.space;
         let stencil = |instruction: &Instruction| matches!(instruction, Instruction::LoadStencil(..) | Instruction::RowStencil(..));
         let width = if body.body.iter().any(stencil) { columns } else { columns.min(tile) };
-        let height = if width < columns { 1 } else { (tile / columns.max(1)).clamp(1, rows.max(1)) };
+        // Multiples of what short tiles have, so that loops with long ones can share bands of rows with them.
+        let short = (TILE / columns.max(1)).clamp(1, rows.max(1));
+        let height = if width < columns { 1 } else { (tile / columns.max(1) / short * short).clamp(1, rows.max(1)) };
         let whole = |access: &Access| access.columns == 1 && (height == 1 || access.rows == columns);
         let Assigned { there, steps, sources, slots, row_slots } = Assigned::new(body, whole);
         let leaves = body
