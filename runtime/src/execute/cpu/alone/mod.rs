@@ -133,7 +133,7 @@ fn room(whole: &Whole, arch: pulp::Arch) -> Result<Box<dyn Room>, String> {
         Form::PickAt(axis) => Box::new(pick::PickAt::new(shapes[0], axis)),
         Form::ArgMax(axis) => Box::new(pick::ArgMax::new(shapes[0], axis)),
         Form::Conv(slide) => conv::Conv::room(&slide, shapes[0], shapes[1], result, arch),
-        Form::MaxPool { window, place } => Box::new(max_pool::MaxPool::new(&window, place, shapes[0], result)),
+        Form::MaxPool { window, place } => Box::new(max_pool::MaxPool::new(&window, place, shapes[0], result, arch)),
         Form::Resample(axis, rows) => Box::new(resample::Resample::new(shapes[0], axis, &rows)),
         Form::Gather(batch) => Box::new(gather::Gather::new(shapes[0], shapes[1], batch)),
         Form::Scatter(batch) => Box::new(gather::Scatter::new(shapes[1], result, batch)),
